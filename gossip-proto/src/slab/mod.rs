@@ -1,0 +1,72 @@
+//! Mechanisms over fixed slices: what a room composes its table of.
+//!
+//! Each mechanism owns its heads alone and is handed the slices that it works on; links live in the slots. An empty slot
+//! is all-zero bytes. Nothing here knows what it stores.
+
+pub(crate) mod arena;
+pub(crate) mod deadline;
+pub(crate) mod index;
+pub(crate) mod list;
+
+use core::num::NonZero;
+use core::ops::{Deref, DerefMut};
+
+/// The width of a link: what a slot spends on pointing at another.
+#[cfg(any(target_os = "none", gossip_ix16))]
+pub(crate) type Ix = u16;
+/// The width of a link: what a slot spends on pointing at another.
+#[cfg(not(any(target_os = "none", gossip_ix16)))]
+pub(crate) type Ix = u32;
+
+/// The most slots that a table may have, alike on every target.
+pub(crate) const SLOTS_MAX: usize = if (Ix::MAX as usize) < (1 << 24) { Ix::MAX as usize - 1 } else { 1 << 24 };
+
+/// A link to a slot, or none: all-zero bytes are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link(Option<NonZero<Ix>>);
+
+impl Link {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// A link to slot `ix`, which is below [`SLOTS_MAX`].
+    pub(crate) const fn to(ix: usize) -> Self {
+        Self(NonZero::new((ix + 1) as Ix))
+    }
+
+    pub(crate) const fn get(self) -> Option<usize> {
+        match self.0 {
+            Some(ix) => Some(ix.get() as usize - 1),
+            None => None,
+        }
+    }
+}
+
+/// A slice that is lent by the caller or, with feature `alloc`, owned in one box: fixed for life either way.
+#[derive(Debug)]
+pub(crate) enum Slice<'a, T> {
+    Lent(&'a mut [T]),
+    #[cfg(feature = "alloc")]
+    Owned(alloc::boxed::Box<[T]>),
+}
+
+impl<T> Deref for Slice<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Lent(slice) => slice,
+            #[cfg(feature = "alloc")]
+            Self::Owned(slice) => slice,
+        }
+    }
+}
+
+impl<T> DerefMut for Slice<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Lent(slice) => slice,
+            #[cfg(feature = "alloc")]
+            Self::Owned(slice) => slice,
+        }
+    }
+}

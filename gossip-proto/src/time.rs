@@ -1,0 +1,92 @@
+//! Time as the core sees it: a number that the caller hands in.
+//!
+//! Knows: monotonic instants in microseconds, and the coarse ticks of the deadline heaps. Does not know: any clock.
+
+use core::ops::{Add, Sub};
+use core::time::Duration;
+
+/// A moment on the caller's monotonic clock, in microseconds since a start of the caller's choice.
+///
+/// The core never reads a clock: every door takes `now`. An instant that lies before an earlier one is treated as the
+/// earlier one, so a clock that steps back stalls timers for a while and does no other harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The start of the caller's clock.
+    pub const ZERO: Self = Self(0);
+
+    /// An instant `micros` microseconds after the start of the caller's clock.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// An instant `millis` milliseconds after the start of the caller's clock.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1000))
+    }
+
+    /// Microseconds since the start of the caller's clock.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The time that has passed since `earlier`; zero when `earlier` lies ahead.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_add(micros(rhs)))
+    }
+}
+
+impl Sub<Instant> for Instant {
+    type Output = Duration;
+
+    fn sub(self, rhs: Instant) -> Duration {
+        self.saturating_since(rhs)
+    }
+}
+
+/// A duration in whole microseconds; `u64::MAX` when it does not fit.
+pub(crate) const fn micros(duration: Duration) -> u64 {
+    let wide = duration.as_micros();
+    if wide > u64::MAX as u128 { u64::MAX } else { wide as u64 }
+}
+
+/// A coarse moment for the deadline heaps and the slots: 2^16 µs, so that 32 bits hold nine years of uptime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(pub(crate) u32);
+
+impl Tick {
+    /// The last tick that has begun at `now`.
+    pub(crate) const fn at(now: Instant) -> Self {
+        Self(clamp(now.0 >> TICK_BITS))
+    }
+
+    /// The first tick that begins at or after `deadline`: a deadline is never early.
+    pub(crate) const fn after(deadline: Instant) -> Self {
+        Self(clamp(deadline.0.saturating_add((1 << TICK_BITS) - 1) >> TICK_BITS))
+    }
+
+    /// The instant at which this tick begins.
+    pub(crate) const fn instant(self) -> Instant {
+        Instant((self.0 as u64) << TICK_BITS)
+    }
+}
+
+const fn clamp(tick: u64) -> u32 {
+    if tick > u32::MAX as u64 { u32::MAX } else { tick as u32 }
+}
+
+const TICK_BITS: u32 = 16;
