@@ -1,0 +1,223 @@
+//! What a user may choose, with the range of each choice and what goes wrong outside it.
+
+use core::fmt;
+use core::hash::Hasher;
+use core::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::time::micros;
+
+/// The parameters of a node. Start from [`Config::lan`] or [`Config::embedded`] and change single fields.
+///
+/// All nodes of a swarm share `swarm`; everything else may differ from node to node.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// Which swarm this node belongs to. Datagrams of another swarm are refused and counted.
+    pub swarm: SwarmKey,
+    /// How often one member is probed: 10 ms to 1 h. Shorter finds crashes sooner, and costs 48 bytes per probe.
+    /// Default 1 s (SWIM's and memberlist's LAN figure).
+    pub probe_interval: Duration,
+    /// How long a direct probe waits for its ack before relays are asked: at most `probe_interval`. Below the 99th
+    /// percentile of the round trip it wakes relays for nothing. Default 500 ms.
+    pub probe_timeout: Duration,
+    /// How many relays are asked when a direct probe stays unanswered: 0 to 8. With 0, every lossy link looks dead.
+    /// Default 3 (SWIM §4.1).
+    pub indirect_probes: u8,
+    /// Suspicion lasts `suspicion_mult` × max(1, log10 of the live members) × `probe_interval`: 1 to 20. Lower means
+    /// quicker deaths and more false ones. Default 4 (memberlist's LAN figure).
+    pub suspicion_mult: u8,
+    /// How long a dead or left member is remembered: at least a minute. Forgetting sooner forgets that it is dead, and
+    /// a partition longer than this needs a contact to heal. Default 24 h.
+    pub forget_after: Duration,
+    /// The shortest wait between two rounds of gossip: 1 ms to 1 h. News leaves at once when the last round is older
+    /// than this. Default 200 ms (memberlist's LAN figure).
+    pub gossip_interval: Duration,
+    /// The wait between rounds when nothing is unsettled: at least `gossip_interval`. Rounds then only guard against
+    /// what the piggybacked roots cannot see. Default 30 s (memberlist's push-pull interval).
+    pub gossip_interval_max: Duration,
+    /// How many random members a round goes to: 1 to 16. Default 3.
+    pub fanout: u8,
+    /// A rumor is passed on `rumor_mult` × log10 of the live members times, at least: 1 to 20. Lower leaves more to
+    /// repair, higher wastes bytes. Default 4 (memberlist's LAN figure).
+    pub rumor_mult: u8,
+    /// How news spreads. Default [`Spread::PushPull`].
+    pub spread: Spread,
+    /// The most bytes that leave per second, averaged over a second: at least 1,000. What exceeds it waits; a due probe
+    /// may overdraw by one datagram. Default 1,250,000 (10 Mb/s).
+    pub bytes_per_second: u32,
+    /// The largest datagram that this node is asked to fill, in bytes: 128 to 65,507. It bounds what `put` accepts, since
+    /// a version must fit in one datagram. Default 1,400.
+    pub datagram_len_max: u16,
+    /// How each datagram's room is shared between kinds of traffic when all of them have something to say.
+    pub shares: Shares,
+    /// How far ahead of this node's own clock another's stamp may be: at least 1 s. What is further ahead is refused, so
+    /// that a broken clock freezes no key. Default 30 s.
+    pub clock_skew_max: Duration,
+}
+
+/// The 128-bit name of a swarm, from which the keys of all hashes derive.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SwarmKey([u8; 16]);
+
+impl SwarmKey {
+    /// The key of the swarm with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        let mut hasher = SipHasher13::new_with_key(b"gossip swarm key");
+        hasher.write(name.as_bytes());
+        Self(hasher.finish128().as_bytes())
+    }
+
+    /// The key with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SwarmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SwarmKey({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+/// How news of entries spreads to random members. Membership news is always pushed: it is smaller than its digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Spread {
+    /// Whole entries go out, whether the other has them or not: quickest, and each node receives each entry many times.
+    Push,
+    /// Nothing goes out but summaries; who sees a difference fetches it: least bytes, slowest.
+    Pull,
+    /// Small entries go out whole; of large ones the digest, and who lacks them asks.
+    #[default]
+    PushPull,
+}
+
+/// Relative shares of a datagram's room, in any unit; a class that has nothing to say lends its share.
+///
+/// A share of 0 means that the class only uses what the others leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shares {
+    /// Probes, acks, joins and farewells.
+    pub probe: u8,
+    /// Rumors that the application called urgent.
+    pub urgent: u8,
+    /// Rumors about members.
+    pub membership: u8,
+    /// Rumors about entries.
+    pub state: u8,
+    /// Summaries, and what a comparison of them showed to be missing.
+    pub repair: u8,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self { probe: 2, urgent: 4, membership: 3, state: 4, repair: 3 }
+    }
+}
+
+impl Config {
+    /// The default: servers or robots on a local network.
+    #[must_use]
+    pub fn lan(swarm: &str) -> Self {
+        Self {
+            swarm: SwarmKey::from_name(swarm),
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_mult: 4,
+            forget_after: Duration::from_secs(24 * 3600),
+            gossip_interval: Duration::from_millis(200),
+            gossip_interval_max: Duration::from_secs(30),
+            fanout: 3,
+            rumor_mult: 4,
+            spread: Spread::PushPull,
+            bytes_per_second: 1_250_000,
+            datagram_len_max: 1400,
+            shares: Shares::default(),
+            clock_skew_max: Duration::from_secs(30),
+        }
+    }
+
+    /// Microcontrollers: 10 kB per second at most, and datagrams that leave an Ethernet frame's buffers small.
+    #[must_use]
+    pub fn embedded(swarm: &str) -> Self {
+        Self { bytes_per_second: 10_000, datagram_len_max: 512, ..Self::lan(swarm) }
+    }
+
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (ms, s, h) = (1_000, 1_000_000, 3_600_000_000);
+        let checks = [
+            ("probe_interval (µs)", micros(self.probe_interval), 10 * ms, h),
+            ("probe_timeout (µs)", micros(self.probe_timeout), ms, micros(self.probe_interval)),
+            ("indirect_probes", self.indirect_probes.into(), 0, 8),
+            ("suspicion_mult", self.suspicion_mult.into(), 1, 20),
+            ("forget_after (µs)", micros(self.forget_after), 60 * s, 365 * 24 * h),
+            ("gossip_interval (µs)", micros(self.gossip_interval), ms, h),
+            ("gossip_interval_max (µs)", micros(self.gossip_interval_max), micros(self.gossip_interval), 24 * h),
+            ("fanout", self.fanout.into(), 1, 16),
+            ("rumor_mult", self.rumor_mult.into(), 1, 20),
+            ("bytes_per_second", self.bytes_per_second.into(), 1_000, u32::MAX.into()),
+            ("datagram_len_max", self.datagram_len_max.into(), 128, 65_507),
+            ("clock_skew_max (µs)", micros(self.clock_skew_max), s, 365 * 24 * h),
+        ];
+        checks
+            .iter()
+            .find(|(_, value, min, max)| value < min || value > max)
+            .map_or(Ok(()), |&(field, value, min, max)| Err(ConfigError::Field { field, value, min, max }))
+    }
+}
+
+/// Why a node could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ConfigError {
+    /// A field of [`Config`] is out of its range.
+    Field {
+        /// The field's name and unit.
+        field: &'static str,
+        /// What it was.
+        value: u64,
+        /// The least that it may be.
+        min: u64,
+        /// The most that it may be.
+        max: u64,
+    },
+    /// A table has a size that it cannot have.
+    Capacity {
+        /// Which table.
+        table: &'static str,
+        /// How many slots or bytes it was given.
+        given: usize,
+        /// The least that it needs.
+        min: usize,
+        /// The most that it can use.
+        max: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field { field, value, min, max } => write!(f, "{field} is {value}; it must be {min} to {max}"),
+            Self::Capacity { table, given, min, max } => {
+                write!(f, "room for {given} {table}; it must be {min} to {max}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}

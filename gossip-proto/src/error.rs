@@ -1,0 +1,132 @@
+//! What a door can refuse. An error means that nothing changed but a counter.
+
+use core::fmt;
+
+/// Why a datagram was refused. Nothing changed but a counter in [`Stats`](crate::Stats).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Rejected {
+    /// Shorter than an envelope.
+    TooShort,
+    /// A version or profile that this build does not speak.
+    Version,
+    /// The check does not match: another swarm, another destination, or bytes damaged on the way.
+    Check,
+    /// Well addressed, and yet not a sequence of messages.
+    Malformed,
+    /// Sent by ourselves, or by somebody with our id.
+    OwnId,
+    /// This node has left the swarm.
+    Left,
+}
+
+/// Why a contact was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum JoinError {
+    /// All [`Node::CONTACTS_MAX`](crate::Node::CONTACTS_MAX) contacts are taken.
+    TooManyContacts,
+    /// The address is empty.
+    NoAddress,
+    /// This node has left the swarm; make a new one.
+    Left,
+}
+
+/// Why an entry was not written. The entry, if there is one, is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PutError {
+    /// The key is empty or longer than `max` bytes.
+    KeyLen {
+        /// The longest key, in bytes.
+        max: usize,
+    },
+    /// Key and value together are longer than `max` bytes, so that a version would not fit in a datagram.
+    ValueLen {
+        /// The most that key and value may take together, in bytes.
+        max: usize,
+    },
+    /// Every slot for entries is in use; `max` is their number. A deleted entry keeps its slot.
+    EntriesFull {
+        /// How many entries the table holds.
+        max: usize,
+    },
+    /// The bytes for entries are in use; `max` is how many there are.
+    BytesFull {
+        /// How many bytes the table holds.
+        max: usize,
+    },
+    /// The entry exists with another kind; delete it first.
+    Kind,
+    /// The key's hash is that of another key (2^-96): choose another key.
+    Collision,
+    /// This node has left the swarm.
+    Left,
+}
+
+/// Why the tags were not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TagsError {
+    /// The tags are longer than `max` bytes, names and values and two bytes for each pair.
+    TooLong {
+        /// The most that they may take, in bytes.
+        max: usize,
+    },
+    /// No room is left in the tables; entries and tags share it.
+    Full,
+    /// This node has left the swarm.
+    Left,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooShort => "the datagram is shorter than an envelope",
+            Self::Version => "the datagram has an unknown version or profile",
+            Self::Check => "the datagram is damaged, or belongs to another swarm or node",
+            Self::Malformed => "the datagram is not a sequence of messages",
+            Self::OwnId => "the datagram carries this node's own id",
+            Self::Left => "this node has left the swarm",
+        })
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooManyContacts => "all places for contacts are taken",
+            Self::NoAddress => "the contact's address is empty",
+            Self::Left => "this node has left the swarm",
+        })
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyLen { max } => write!(f, "a key takes 1 to {max} bytes"),
+            Self::ValueLen { max } => write!(f, "key and value together take at most {max} bytes"),
+            Self::EntriesFull { max } => write!(f, "all {max} entries are in use"),
+            Self::BytesFull { max } => write!(f, "all {max} bytes for entries are in use"),
+            Self::Kind => f.write_str("the entry exists with another kind"),
+            Self::Collision => f.write_str("the key's hash collides with another key's"),
+            Self::Left => f.write_str("this node has left the swarm"),
+        }
+    }
+}
+
+impl fmt::Display for TagsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { max } => write!(f, "all tags together take at most {max} bytes"),
+            Self::Full => f.write_str("no room is left for tags"),
+            Self::Left => f.write_str("this node has left the swarm"),
+        }
+    }
+}
+
+impl core::error::Error for Rejected {}
+impl core::error::Error for JoinError {}
+impl core::error::Error for PutError {}
+impl core::error::Error for TagsError {}

@@ -1,0 +1,69 @@
+//! What the application is told: differences between what is and what it was last told.
+
+use crate::addr::NodeId;
+
+/// Something that changed since the application last asked.
+///
+/// Events are differences, not a log: what changed twice between two polls is told once, with its last state. Keys are
+/// borrowed from the node: copy one before acting on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// This node has been answered by a member: it belongs to a swarm.
+    Joined,
+    /// The farewell has gone out: this node will not act again.
+    Left,
+    /// A member is not what it was.
+    Member {
+        /// Who.
+        id: NodeId,
+        /// What happened to it.
+        change: MemberChange,
+    },
+    /// An entry is not what it was. Read it with [`Node::get`](crate::Node::get).
+    Entry {
+        /// The entry's key.
+        key: &'a [u8],
+        /// What happened to it.
+        change: EntryChange,
+        /// Whether a value was lost, or a sibling dropped, since this entry was last told.
+        conflict: bool,
+    },
+    /// Every live member that we know has told us our own summary root.
+    Converged,
+    /// Some live member differs from us, after we had converged.
+    Diverged,
+    /// The tables were too full to keep what happened: read members and entries anew.
+    Lagged,
+}
+
+/// What happened to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum MemberChange {
+    /// Seen for the first time, or again after it was forgotten.
+    Joined,
+    /// It answers no probe; it is dead unless it refutes.
+    Suspected,
+    /// It was suspected and has shown that it is alive.
+    Refuted,
+    /// It was suspected, and did not refute in time.
+    Died,
+    /// It said farewell.
+    Left,
+    /// It was dead or had left, and is alive again.
+    Returned,
+    /// Its address or tags are new.
+    Updated,
+}
+
+/// What happened to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum EntryChange {
+    /// It has a value, new or changed.
+    Put,
+    /// It has none any more.
+    Deleted,
+}

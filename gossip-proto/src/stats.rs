@@ -1,0 +1,75 @@
+//! Counters: every refusal, drop and eviction of the core has one.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the node was made; they wrap at 2^64 or, on 32-bit targets, are simply large.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Name and value of every counter, in the order of the fields.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams that were accepted.
+    datagrams_in,
+    /// Bytes of accepted datagrams.
+    bytes_in,
+    /// Datagrams that were sent.
+    datagrams_out,
+    /// Bytes of sent datagrams.
+    bytes_out,
+    /// Datagrams shorter than an envelope.
+    refused_short,
+    /// Datagrams of an unknown version or profile.
+    refused_version,
+    /// Datagrams that were damaged, or of another swarm, or for another node.
+    refused_check,
+    /// Datagrams that were not a sequence of messages.
+    refused_malformed,
+    /// Datagrams with this node's own id.
+    refused_own_id,
+    /// Datagrams that arrived after this node had left.
+    refused_left,
+    /// Stamps further ahead than `clock_skew_max`.
+    refused_stamp,
+    /// Entries that found no free slot or no free bytes.
+    refused_full,
+    /// Entries that no rule allows: another kind than held, a key too long, a colliding hash.
+    refused_entry,
+    /// Entries that were new to us.
+    entries_new,
+    /// Entries that we had already.
+    entries_known,
+    /// Values that lost to a value whose writer had not seen them.
+    conflicts,
+    /// Siblings dropped because four newer ones are held.
+    siblings_dropped,
+    /// Members that found no free slot.
+    members_refused,
+    /// Dead or left members that were forgotten early to make room.
+    members_evicted,
+    /// Tags that found no room; the member is kept without them.
+    tags_dropped,
+    /// Probes that nobody answered, directly or through relays.
+    probes_failed,
+    /// Times that this node was called suspect or dead and answered.
+    refutations,
+    /// Answers dropped because the replies table was full; the other asks again.
+    replies_dropped,
+    /// Sends put off because the byte budget was used up.
+    budget_waits,
+    /// Items that do not fit in an empty datagram of the caller's buffer.
+    items_too_large,
+    /// Comparisons of summaries that this node began.
+    sessions,
+}
