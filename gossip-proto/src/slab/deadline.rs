@@ -1,1 +1,133 @@
-//! deadline
+//! The deadlines of a table: a 4-ary heap over rows of tick and slot.
+//!
+//! Knows: which slot is due first, and at which tick. Does not know: what is to be done then, nor any clock. A slot has
+//! at most one deadline; it keeps its place in the heap, so that moving or clearing a deadline needs no search.
+//! When full: it is never full, since there is a row for every slot.
+//!
+//! Equal ticks come out in an order that depends on the calls alone, not on the target: replays are exact.
+
+use super::{Ix, Link};
+use crate::time::Tick;
+
+/// One deadline; all-zero beyond the heap's length.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Row {
+    tick: u32,
+    slot: Ix,
+}
+
+/// Where a slot's deadline is in the heap; all-zero is no deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place(Link);
+
+/// A slot that may have a deadline.
+pub(crate) trait Timed {
+    fn place(&self) -> Place;
+    fn place_mut(&mut self) -> &mut Place;
+}
+
+/// The head of the heap; the rows, as many as there are slots, are handed in.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    len: Ix,
+}
+
+impl Deadlines {
+    pub(crate) const fn new() -> Self {
+        Self { len: 0 }
+    }
+
+    /// Gives slot `ix` the deadline `tick`, in place of the one that it may have.
+    pub(crate) fn set<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], ix: usize, tick: Tick) {
+        let Some(slot) = slots.get(ix) else { return };
+        let at = slot.place().0.get().unwrap_or_else(|| self.len());
+        if at >= rows.len() {
+            return;
+        }
+        if at == self.len() {
+            self.len = self.len.saturating_add(1);
+        }
+        self.settle(rows, slots, at, Row { tick: tick.0, slot: ix as Ix });
+    }
+
+    /// Takes the deadline of slot `ix` away; does nothing if it has none.
+    pub(crate) fn clear<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], ix: usize) {
+        if let Some(at) = slots.get(ix).and_then(|slot| slot.place().0.get()) {
+            self.remove(rows, slots, at);
+        }
+    }
+
+    /// Takes the first deadline away if it is due, and says whose it was.
+    pub(crate) fn pop_due<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], now: Tick) -> Option<usize> {
+        let first = rows.first().filter(|row| self.len > 0 && row.tick <= now.0)?.slot as usize;
+        self.remove(rows, slots, 0);
+        Some(first)
+    }
+
+    /// The deadline of slot `ix`.
+    pub(crate) fn get<S: Timed>(&self, rows: &[Row], slots: &[S], ix: usize) -> Option<Tick> {
+        let at = slots.get(ix)?.place().0.get()?;
+        rows.get(at).map(|row| Tick(row.tick))
+    }
+
+    /// The first deadline of all.
+    pub(crate) fn next(&self, rows: &[Row]) -> Option<Tick> {
+        rows.first().filter(|_| self.len > 0).map(|row| Tick(row.tick))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes the row at `at` out and fills the hole with the last row.
+    fn remove<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], at: usize) {
+        let Some(gone) = rows.get(at).filter(|_| at < self.len()) else { return };
+        if let Some(slot) = slots.get_mut(gone.slot as usize) {
+            *slot.place_mut() = Place::default();
+        }
+        self.len -= 1;
+        let Some(last) = rows.get_mut(self.len()).map(core::mem::take) else { return };
+        if at < self.len() {
+            self.settle(rows, slots, at, last);
+        }
+    }
+
+    /// Puts `row` where it belongs, starting from a hole at `at`: up past later parents, else down past earlier children.
+    fn settle<S: Timed>(&self, rows: &mut [Row], slots: &mut [S], mut at: usize, row: Row) {
+        while let Some(up) = at.checked_sub(1).map(|below| below / ARITY) {
+            match rows.get(up).copied() {
+                Some(parent) if parent.tick > row.tick => put(rows, slots, at, parent),
+                _ => break,
+            }
+            at = up;
+        }
+        loop {
+            let first = at * ARITY + 1;
+            let children = rows.get(first..self.len().min(first + ARITY)).unwrap_or_default();
+            let Some((nth, &child)) = children.iter().enumerate().min_by_key(|(_, child)| child.tick) else { break };
+            if child.tick >= row.tick {
+                break;
+            }
+            put(rows, slots, at, child);
+            at = first + nth;
+        }
+        put(rows, slots, at, row);
+    }
+}
+
+fn put<S: Timed>(rows: &mut [Row], slots: &mut [S], at: usize, row: Row) {
+    if let (Some(to), Some(slot)) = (rows.get_mut(at), slots.get_mut(row.slot as usize)) {
+        *to = row;
+        *slot.place_mut() = Place(Link::to(at));
+    }
+}
+
+/// Four children are half a cache line, and halve the depth of a binary heap.
+const ARITY: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,313 @@
-//! index
+//! The index of a table: one crit-bit tree over 96-bit keys, whose inner nodes hold commutative summaries.
+//!
+//! Knows: which slot a key is in, the order of the keys, and for every prefix the count and the sum of the items under
+//! it. Does not know: what a key or an item was hashed from, nor anything else that is in the slots.
+//! When full: it is never full, since slot i brings cell i, with room for leaf i and for one inner node.
+//!
+//! n leaves need n - 1 inner nodes. Two rules make one small cell do, without parent links and without tags:
+//!
+//! - **An inner node lives in the cell of a leaf below it.** The insertion of leaf i forks the tree just above leaf i,
+//!   and that fork lives in cell i. A removal that takes leaf i away and frees the fork of another cell moves the fork
+//!   of cell i there: it was above the freed one. So the key in a fork's own cell is a sample of the keys below it.
+//! - **Forks grow on the way down.** A link to cell i is to its inner node if that one forks at a later bit than where
+//!   we come from, else to its leaf: an inner node above us forked earlier. So every descent ends within 96 steps.
+
+mod key;
+
+pub(crate) use key::{Item, Key, Prefix, Sum};
+
+use super::Ix;
+
+/// A leaf, and at most one inner node; all-zero is neither.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cell {
+    /// The leaf's key.
+    key: Key,
+    /// The leaf's item; zero while it does not count.
+    item: Item,
+    /// What the inner node's leaves add up to.
+    sum: Sum,
+    /// The cells on the zero side and on the one side of the inner node.
+    children: [Ix; 2],
+    /// One more than the bit at which the inner node forks; zero when none lives here.
+    fork: u8,
+    /// Whether the leaf counts in the sums.
+    counted: bool,
+}
+
+/// The head of the tree; the cells, as many as there are slots, are handed in.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    root: Ix,
+    len: Ix,
+}
+
+impl Index {
+    pub(crate) const fn new() -> Self {
+        Self { root: 0, len: 0 }
+    }
+
+    /// Enters slot `ix`, which is not in the index, under `key`; without an item it is found but does not count.
+    ///
+    /// False, and nothing has changed, if the key is there already.
+    pub(crate) fn insert(&mut self, cells: &mut [Cell], ix: usize, key: Key, item: Option<Item>) -> bool {
+        let gain = Sum::of(item);
+        let leaf = Cell { key, item: gain.sum, counted: item.is_some(), ..Cell::default() };
+        if ix >= cells.len() {
+            return false;
+        }
+        let Some(near) = self.nearest(cells, key) else {
+            cells[ix] = leaf;
+            (self.root, self.len) = (ix as Ix, 1);
+            return true;
+        };
+        let Some(bit) = cells.get(near).and_then(|cell| key.differs(cell.key)) else { return false };
+        let fork = bit + 1;
+
+        // Down to where the new fork belongs, adding on the way what the leaf brings.
+        let (mut at, mut above, mut link) = (self.root as usize, 0, None);
+        while let Some(cell) = inner_mut(cells, at, above).filter(|cell| cell.fork < fork) {
+            cell.sum = cell.sum + gain;
+            let side = key.bit(cell.fork - 1);
+            link = Some((at, side));
+            (at, above) = (cell.child(side), cell.fork);
+        }
+        let sum = weight(cells, at, above) + gain;
+        let mut children = [ix as Ix; 2];
+        children[1 - key.bit(bit)] = at as Ix;
+        cells[ix] = Cell { sum, children, fork, ..leaf };
+        self.relink(cells, link, ix);
+        self.len = self.len.saturating_add(1);
+        true
+    }
+
+    /// Gives slot `ix`, which is in the index, another item, or none so that it is found but does not count.
+    pub(crate) fn update(&mut self, cells: &mut [Cell], ix: usize, item: Option<Item>) {
+        let Some(leaf) = cells.get_mut(ix) else { return };
+        let (key, old, new) = (leaf.key, leaf.weight(), Sum::of(item));
+        if old == new {
+            return;
+        }
+        (leaf.item, leaf.counted) = (new.sum, item.is_some());
+        let gain = new - old;
+        let (mut at, mut above) = (self.root as usize, 0);
+        while let Some(cell) = inner_mut(cells, at, above) {
+            cell.sum = cell.sum + gain;
+            (at, above) = (cell.child(key.bit(cell.fork - 1)), cell.fork);
+        }
+    }
+
+    /// Takes slot `ix` out and leaves its cell all-zero; false if it was not in the index.
+    pub(crate) fn remove(&mut self, cells: &mut [Cell], ix: usize) -> bool {
+        let Some(&leaf) = cells.get(ix) else { return false };
+        if self.nearest(cells, leaf.key) != Some(ix) {
+            return false;
+        }
+        let loss = leaf.weight();
+        let (mut at, mut above) = (self.root as usize, 0);
+        // The links that lead to the leaf, to the fork just above it, and to the fork that lives in the leaf's cell.
+        let (mut to_leaf, mut to_parent, mut to_guest) = (None, None, None);
+        while let Some(cell) = inner_mut(cells, at, above) {
+            cell.sum = cell.sum - loss;
+            if at == ix {
+                to_guest = to_leaf;
+            }
+            let side = leaf.key.bit(cell.fork - 1);
+            to_parent = core::mem::replace(&mut to_leaf, Some((at, side)));
+            (at, above) = (cell.child(side), cell.fork);
+        }
+        if let Some((parent, side)) = to_leaf {
+            let sibling = cells.get(parent).map_or(0, |cell| cell.child(1 - side));
+            self.relink(cells, to_parent, sibling);
+            if parent != ix {
+                // The parent's cell takes over the fork that lives with the leaf, if there is one; else it is empty.
+                let guest = cells[ix];
+                if let Some(host) = cells.get_mut(parent) {
+                    (host.sum, host.children, host.fork) = (guest.sum, guest.children, guest.fork);
+                }
+                if guest.fork > 0 {
+                    self.relink(cells, to_guest, parent);
+                }
+            }
+        }
+        cells[ix] = Cell::default();
+        self.len = self.len.saturating_sub(1);
+        true
+    }
+
+    /// The slot of `key`.
+    pub(crate) fn get(&self, cells: &[Cell], key: Key) -> Option<usize> {
+        self.nearest(cells, key).filter(|&near| self.key(cells, near) == key)
+    }
+
+    /// The slot with the least key that is `key` or greater.
+    pub(crate) fn ceiling(&self, cells: &[Cell], key: Key) -> Option<usize> {
+        let near = self.nearest(cells, key)?;
+        let Some(bit) = key.differs(self.key(cells, near)) else { return Some(near) };
+        // The tree that hangs where `key` would fork off lies wholly after it, or wholly before it.
+        let (here, after) = self.descend(cells, key, bit);
+        let (at, above) = if key.bit(bit) == 0 { here } else { after? };
+        Some(edge(cells, at, above, 0))
+    }
+
+    /// The slot with the next greater key than that of slot `ix`.
+    pub(crate) fn next(&self, cells: &[Cell], ix: usize) -> Option<usize> {
+        let key = cells.get(ix).filter(|_| self.len > 0)?.key;
+        let (at, above) = self.descend(cells, key, Key::BITS).1?;
+        Some(edge(cells, at, above, 0))
+    }
+
+    /// The slot with the greatest key.
+    pub(crate) fn last(&self, cells: &[Cell]) -> Option<usize> {
+        if self.len > 0 { Some(edge(cells, self.root as usize, 0, 1)) } else { None }
+    }
+
+    /// What all counted items add up to.
+    pub(crate) fn root(&self, cells: &[Cell]) -> Sum {
+        if self.len > 0 { weight(cells, self.root as usize, 0) } else { Sum::default() }
+    }
+
+    /// What the counted items under `prefix` add up to.
+    pub(crate) fn sum(&self, cells: &[Cell], prefix: Prefix) -> Sum {
+        self.locate(cells, prefix).map_or(Sum::default(), |(at, above)| weight(cells, at, above))
+    }
+
+    /// What the counted items under `prefix` add up to, apart by their next four bits.
+    ///
+    /// The sixteen always add up to [`Index::sum`]: bits beyond the end of the key read as zero.
+    pub(crate) fn children(&self, cells: &[Cell], prefix: Prefix) -> [Sum; 16] {
+        let mut sums = [Sum::default(); 16];
+        let Some(top) = self.locate(cells, prefix) else { return sums };
+        // A fork takes one place and gives two, four levels deep: five places are enough.
+        let (mut todo, mut left) = ([top; 5], 1);
+        while left > 0 {
+            left -= 1;
+            let Some(&(at, above)) = todo.get(left) else { break };
+            match inner(cells, at, above) {
+                Some(cell) if cell.fork <= prefix.len() + 4 => {
+                    for (side, place) in todo.iter_mut().skip(left).take(2).enumerate() {
+                        *place = (cell.child(side), cell.fork);
+                    }
+                    left += 2;
+                }
+                _ => {
+                    let nibble = usize::from(self.key(cells, at).nibble(prefix.len()));
+                    sums[nibble] = sums[nibble] + weight(cells, at, above);
+                }
+            }
+        }
+        sums
+    }
+
+    /// The key of slot `ix`; zero while it is not in the index.
+    pub(crate) fn key(&self, cells: &[Cell], ix: usize) -> Key {
+        cells.get(ix).map_or(Key::default(), |cell| cell.key)
+    }
+
+    /// The item of slot `ix`; zero while it does not count.
+    pub(crate) fn item(&self, cells: &[Cell], ix: usize) -> Item {
+        cells.get(ix).map_or(Item::default(), |cell| cell.item)
+    }
+
+    /// Whether slot `ix` counts in the sums.
+    pub(crate) fn counted(&self, cells: &[Cell], ix: usize) -> bool {
+        cells.get(ix).is_some_and(|cell| cell.counted)
+    }
+
+    /// How many slots are in the index, whether they count or not.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The one leaf that may have `key`.
+    fn nearest(&self, cells: &[Cell], key: Key) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        let (mut at, mut above) = (self.root as usize, 0);
+        while let Some(cell) = inner(cells, at, above) {
+            (at, above) = (cell.child(key.bit(cell.fork - 1)), cell.fork);
+        }
+        Some(at)
+    }
+
+    /// Follows the first `bits` bits of `key`: the tree below them, and the tree that comes next in order.
+    fn descend(&self, cells: &[Cell], key: Key, bits: u8) -> (Spot, Option<Spot>) {
+        let (mut at, mut above, mut after) = (self.root as usize, 0, None);
+        while let Some(cell) = inner(cells, at, above).filter(|cell| cell.fork <= bits) {
+            let side = key.bit(cell.fork - 1);
+            if side == 0 {
+                after = Some((cell.child(1), cell.fork));
+            }
+            (at, above) = (cell.child(side), cell.fork);
+        }
+        ((at, above), after)
+    }
+
+    /// The tree of all keys under `prefix`, if there are any.
+    fn locate(&self, cells: &[Cell], prefix: Prefix) -> Option<Spot> {
+        let (at, above) = self.descend(cells, prefix.first(), prefix.len()).0;
+        // The descent looked at some bits alone; the sample in the cell has them all.
+        (self.len > 0 && prefix.contains(self.key(cells, at))).then_some((at, above))
+    }
+
+    /// Makes the link on a side of an inner node, or the root's, lead to cell `to`.
+    fn relink(&mut self, cells: &mut [Cell], link: Option<(usize, usize)>, to: usize) {
+        let child = match link {
+            None => Some(&mut self.root),
+            Some((at, side)) => cells.get_mut(at).and_then(|cell| cell.children.get_mut(side)),
+        };
+        if let Some(child) = child {
+            *child = to as Ix;
+        }
+    }
+}
+
+impl Cell {
+    fn child(&self, side: usize) -> usize {
+        self.children[side & 1] as usize
+    }
+
+    /// What the leaf alone adds.
+    fn weight(&self) -> Sum {
+        Sum { count: u32::from(self.counted), sum: self.item }
+    }
+}
+
+/// A link and the fork that it comes from, which together name an inner node or a leaf.
+type Spot = (usize, u8);
+
+/// The inner node that a link to cell `at` means when it comes from the fork `above`; none if it means the leaf.
+fn inner(cells: &[Cell], at: usize, above: u8) -> Option<&Cell> {
+    cells.get(at).filter(|cell| cell.fork > above)
+}
+
+fn inner_mut(cells: &mut [Cell], at: usize, above: u8) -> Option<&mut Cell> {
+    cells.get_mut(at).filter(|cell| cell.fork > above)
+}
+
+/// What the tree at a spot adds up to.
+fn weight(cells: &[Cell], at: usize, above: u8) -> Sum {
+    match cells.get(at) {
+        Some(cell) if cell.fork > above => cell.sum,
+        Some(cell) => cell.weight(),
+        None => Sum::default(),
+    }
+}
+
+/// The outermost leaf on one side of the tree at a spot.
+fn edge(cells: &[Cell], mut at: usize, mut above: u8, side: usize) -> usize {
+    while let Some(cell) = inner(cells, at, above) {
+        (at, above) = (cell.child(side), cell.fork);
+    }
+    at
+}
+
+const _: () = assert!(size_of::<Cell>() == 44 + 2 * size_of::<Ix>(), "a cell is 52 bytes, or 48 with narrow links");
+
+#[cfg(test)]
+mod tests;
