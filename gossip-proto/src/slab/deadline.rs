@@ -75,6 +75,11 @@ impl Deadlines {
         rows.first().filter(|_| self.len > 0).map(|row| Tick(row.tick))
     }
 
+    /// The slots that have deadlines, the first of all in front, the others not sorted.
+    pub(crate) fn first_slots(&self, rows: &[Row]) -> impl Iterator<Item = usize> {
+        rows.iter().take(self.len()).map(|row| row.slot as usize)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len as usize
     }

@@ -172,6 +172,13 @@ impl Index {
         self.locate(cells, prefix).map_or(Sum::default(), |(at, above)| weight(cells, at, above))
     }
 
+    /// The longest prefix, by whole nibbles, that all keys under `prefix` have; `None` if there are none.
+    pub(crate) fn span(&self, cells: &[Cell], prefix: Prefix) -> Option<Prefix> {
+        let (at, above) = self.locate(cells, prefix)?;
+        let len = inner(cells, at, above).map_or(Key::BITS, |cell| cell.fork - 1);
+        Some(Prefix::of(self.key(cells, at), len & !3))
+    }
+
     /// What the counted items under `prefix` add up to, apart by their next four bits.
     ///
     /// The sixteen always add up to [`Index::sum`]: bits beyond the end of the key read as zero.

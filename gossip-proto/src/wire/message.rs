@@ -1,8 +1,11 @@
 //! Every message, as it is decoded and as it is encoded. Variants are only appended; a changed field is a new version.
 
-use serde::{Deserialize, Serialize};
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::addr::{Addr, NodeId};
+use crate::slab::index::{Key, Prefix};
 
 /// One of the messages that a datagram carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,12 +35,12 @@ pub(crate) enum Message<'a> {
     Entry(#[serde(borrow)] EntryItem<'a>),
     /// The sender holds this version of an entry; who lacks it asks with `Want`.
     Offer {
-        key: [u8; 12],
+        key: Key,
         #[serde(with = "postcard::fixint::le")]
         digest: u32,
     },
     /// Asks for an entry.
-    Want { key: [u8; 12] },
+    Want(Key),
     /// A digest of a whole table, to be compared.
     Root {
         table: Table,
@@ -46,16 +49,10 @@ pub(crate) enum Message<'a> {
     },
     /// Digests of the sixteen parts of one part of a table.
     Digests(#[serde(borrow)] Digests<'a>),
-    /// Digests of every item in one part of a table; `last` when no list is wanted in return.
-    Items {
-        table: Table,
-        prefix: &'a [u8],
-        prefix_len: u8,
-        #[serde(with = "postcard::fixint::le")]
-        salt: u32,
-        last: bool,
-        digests: &'a [u8],
-    },
+    /// Digests of every item in one part of a table.
+    Items(#[serde(borrow)] Items<'a>),
+    /// What follows in this datagram are copies that a comparison showed to be missing, not news to pass on.
+    Copies,
 }
 
 /// What a node says of a member: all there is to know.
@@ -83,17 +80,44 @@ pub(crate) enum Table {
     Entries,
 }
 
-/// The sixteen children of one prefix: which exist, and four bytes of salted digest for each that does.
+/// The sixteen parts of one part of a table: which exist, and four bytes of salted digest for each that does.
+///
+/// The sender holds nothing under the first `from` bits of `prefix` that is not under all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Digests<'a> {
     pub(crate) table: Table,
-    pub(crate) prefix: &'a [u8],
-    pub(crate) prefix_len: u8,
+    pub(crate) from: u8,
+    pub(crate) prefix: Prefix,
     #[serde(with = "postcard::fixint::le")]
     pub(crate) salt: u32,
     #[serde(with = "postcard::fixint::le")]
     pub(crate) present: u16,
     pub(crate) digests: &'a [u8],
+}
+
+/// Every item under a prefix: four bytes of salted digest for each, in the order of their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Items<'a> {
+    pub(crate) table: Table,
+    pub(crate) prefix: Prefix,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) salt: u32,
+    /// Whether no list is wanted in return.
+    pub(crate) last: bool,
+    pub(crate) digests: &'a [u8],
+}
+
+impl Message<'_> {
+    /// What postcard cannot check.
+    pub(super) fn is_well_formed(&self) -> bool {
+        match self {
+            Self::Join(item) | Self::Alive(item) => !item.addr.is_none(),
+            Self::PingReq { addr, .. } => !addr.is_none(),
+            Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 4 * d.present.count_ones() as usize,
+            Self::Items(items) => items.digests.len() % 4 == 0,
+            _ => true,
+        }
+    }
 }
 
 /// Who wrote a value, when, and what else the writer held then (rule R1).
@@ -127,4 +151,64 @@ pub(crate) struct EntryItem<'a> {
     /// `None` is a tombstone.
     #[serde(borrow)]
     pub(crate) value: Option<&'a [u8]>,
+}
+
+// Fixed bytes, most significant first, so that a prefix is the front of a key.
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_bytes().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <[u8; 12]>::deserialize(deserializer).map(Self::from_bytes)
+    }
+}
+
+// The length in bits, then as many bytes as hold them.
+impl Serialize for Prefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = self.first().to_bytes();
+        let used = bytes.get(..usize::from(self.len().div_ceil(8))).unwrap_or(&bytes);
+        (self.len(), used).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (len, used) = <(u8, &'de [u8])>::deserialize(deserializer)?;
+        if len > Key::BITS || len % 4 != 0 || used.len() != usize::from(len.div_ceil(8)) {
+            return Err(serde::de::Error::invalid_length(used.len(), &"a prefix of 0 to 96 bits"));
+        }
+        let mut bytes = [0; 12];
+        bytes.iter_mut().zip(used).for_each(|(to, from)| *to = *from);
+        Ok(Self::of(Key::from_bytes(bytes), len))
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    /// Name and subject, for a trace that people read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ping(number) => write!(f, "ping {number:x}"),
+            Self::Ack(number) => write!(f, "ack {number:x}"),
+            Self::PingReq { target, .. } => write!(f, "ping-req {target}"),
+            Self::Join(item) => write!(f, "join {}", item.id),
+            Self::Alive(item) => write!(f, "alive {}.{}", item.id, item.incarnation),
+            Self::Suspect(a) => write!(f, "suspect {}.{}", a.id, a.incarnation),
+            Self::Dead(a) => write!(f, "dead {}.{}", a.id, a.incarnation),
+            Self::Left { id, incarnation } => write!(f, "left {id}.{incarnation}"),
+            Self::Entry(item) => match core::str::from_utf8(item.key) {
+                Ok(key) => write!(f, "entry {key}@{}", item.version.stamp),
+                Err(_) => write!(f, "entry of {} bytes", item.key.len()),
+            },
+            Self::Offer { digest, .. } => write!(f, "offer {digest:08x}"),
+            Self::Want(key) => write!(f, "want {:x}", key.key()),
+            Self::Root { table, .. } => write!(f, "root {table:?}"),
+            Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), d.present),
+            Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / 4),
+            Self::Copies => f.write_str("copies"),
+        }
+    }
 }

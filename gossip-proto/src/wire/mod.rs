@@ -1,7 +1,12 @@
 //! The wire: messages, the datagram that carries them, and its envelope.
 //!
-//! Knows: the bytes. Does not know: what any message means. When a datagram is full, the writer refuses whole messages.
+//! Knows: the bytes. Does not know: what any message means to the node.
+//! When full: a message that does not fit in what is left of a datagram is taken back whole.
 
+mod datagram;
 mod message;
 
-pub(crate) use message::{Context, Digests, EntryItem, Message, Table, VersionId};
+#[cfg(feature = "sim")]
+pub(crate) use datagram::describe;
+pub(crate) use datagram::{Envelope, HEADER_LEN_MAX, Header, Messages, Writer, open};
+pub(crate) use message::{Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};

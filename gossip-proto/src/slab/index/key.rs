@@ -34,6 +34,25 @@ impl Key {
         Self([topic, (key >> 32) as u32, key as u32])
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        Self([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes))
+    }
+
+    /// Most significant byte first, as the keys are ordered.
+    pub(crate) fn to_bytes(self) -> [u8; 12] {
+        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = self.0.map(u32::to_be_bytes);
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    /// The next greater key; `None` after the last.
+    pub(crate) fn successor(self) -> Option<Self> {
+        match (self.key().checked_add(1), self.topic()) {
+            (Some(key), topic) => Some(Self::new(topic, key)),
+            (None, topic) => Some(Self::new(topic.checked_add(1)?, 0)),
+        }
+    }
+
     pub(crate) const fn topic(self) -> u32 {
         self.0[0]
     }
@@ -81,6 +100,12 @@ impl Prefix {
         let len = len.min(Key::BITS);
         let Key([a, b, c]) = Key::mask(len);
         Self { bits: Key([key.0[0] & a, key.0[1] & b, key.0[2] & c]), len }
+    }
+
+    /// The longest prefix, by whole nibbles, that two prefixes share.
+    pub(crate) fn common(self, other: Self) -> Self {
+        let same = self.bits.differs(other.bits).unwrap_or(Key::BITS);
+        Self::of(self.bits, same.min(self.len).min(other.len) & !3)
     }
 
     /// The prefix that is longer by these four bits, as far as the key goes.

@@ -1,0 +1,91 @@
+//! Membership: who is there.
+//!
+//! Knows: the members, what was reported of them, whom to probe next, and whom to ask for admission. Does not know: how
+//! anything is encoded or sent, nor what is shared.
+//! When full: see [`table`].
+
+mod join;
+mod probe;
+mod rules;
+mod table;
+mod tags;
+
+use core::time::Duration;
+
+pub(crate) use join::Contacts;
+pub(crate) use probe::{Prober, Relay, rtt_units};
+pub(crate) use rules::{Report, Verdict, accept_alive, accept_report};
+pub(crate) use table::{MemberSlot, Members, OWN};
+pub(crate) use tags::{encode_tags, tags};
+
+pub use table::MemberState;
+
+use crate::addr::{Addr, NodeId};
+use crate::time::{Instant, Tick};
+
+/// A member of the swarm, as this node knows it. The node itself is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// Who.
+    pub id: NodeId,
+    /// Where datagrams for it go.
+    pub addr: Addr,
+    /// Its state.
+    pub state: MemberState,
+    /// How often it has refuted or restarted.
+    pub incarnation: u32,
+    /// When a datagram of its own last arrived, within 65 ms; `None` before the first.
+    pub heard: Option<Instant>,
+    /// The last round trip of a probe, in steps of 100 µs; `None` before the first.
+    pub rtt: Option<Duration>,
+    /// The summary root that it last told; `None` before it was heard.
+    pub root: Option<u32>,
+    tags: &'a [u8],
+}
+
+impl<'a> Member<'a> {
+    pub(crate) fn new(slot: &MemberSlot, tags: &'a [u8]) -> Self {
+        let heard = slot.heard != Tick::default();
+        Self {
+            id: slot.id,
+            addr: slot.addr,
+            state: slot.state,
+            incarnation: slot.incarnation,
+            heard: heard.then(|| slot.heard.instant()),
+            rtt: (slot.rtt > 0).then(|| Duration::from_micros(u64::from(slot.rtt) * 100)),
+            root: heard.then_some(slot.root),
+            tags,
+        }
+    }
+
+    /// Its tags, name and value, in the order in which it set them.
+    pub fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        tags(self.tags)
+    }
+
+    /// The value of one of its tags.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&'a str> {
+        self.tags().find(|(tag, _)| *tag == name).map(|(_, value)| value)
+    }
+}
+
+/// 1000 × log10 of `n`, within 1 %: log2 by linear interpolation between powers of two, in 1/256.
+pub(crate) fn log10_milli(n: usize) -> u64 {
+    let n = n.max(1) as u64;
+    let whole = u64::from(n.ilog2());
+    let part = ((n << 8) >> whole) - 256;
+    (whole * 256 + part) * 301 / 256
+}
+
+/// How many times news is passed on in a swarm of `live` members, for a multiplier (memberlist: × ⌈log10(n + 1)⌉).
+pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
+    let rounds = log10_milli(live + 1).div_ceil(1000).max(1);
+    (u64::from(mult) * rounds).min(255) as u8
+}
+
+/// How long suspicion lasts in a swarm of `live` members (memberlist: mult × max(1, log10 n) × interval).
+pub(crate) fn suspicion(mult: u8, live: usize, interval: Duration) -> Duration {
+    let scaled = crate::time::micros(interval).saturating_mul(u64::from(mult)) / 1000;
+    Duration::from_micros(scaled.saturating_mul(log10_milli(live).max(1000)))
+}

@@ -1,0 +1,530 @@
+//! The table of members: slots, their index, their deadlines, and the lists that run through them.
+//!
+//! Knows: who is in which slot, which members are peers (live, and not this node), and what they add up to. Does not
+//! know: what makes a member alive or dead, nor when anything is sent.
+//! When full: a dead or left member, the one nearest to being forgotten, gives way; if all are live the newcomer is
+//! refused.
+
+use core::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::addr::{Addr, NodeId};
+use crate::config::SwarmKey;
+use crate::event::MemberChange;
+use crate::slab::deadline::{Deadlines, Place, Row, Timed};
+use crate::slab::index::{Cell, Index, Item, Key};
+use crate::slab::list::{Hook, Hooked, List};
+use crate::slab::{Ix, Link, Slice};
+use crate::time::{Instant, Tick};
+
+/// What a member is; the order is that of rank: of two reports about one incarnation the greater one holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum MemberState {
+    /// It answers.
+    #[default]
+    Alive,
+    /// It answered no probe, and has not refuted yet.
+    Suspect,
+    /// It was suspected, and did not refute in time.
+    Dead,
+    /// It said farewell.
+    Left,
+}
+
+impl MemberState {
+    /// Whether it takes part: alive or suspect.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Alive | Self::Suspect)
+    }
+}
+
+/// The table's own slot: this node.
+pub(crate) const OWN: usize = 0;
+
+/// One member; all-zero is a free slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MemberSlot {
+    pub(crate) id: NodeId,
+    /// Who accused it, while it is suspect or dead.
+    pub(crate) by: NodeId,
+    pub(crate) addr: Addr,
+    pub(crate) incarnation: u32,
+    pub(crate) tags_version: u32,
+    /// The summary root that it last told, and when it was last heard; no root before it is heard.
+    pub(crate) root: u32,
+    pub(crate) heard: Tick,
+    /// When it last told our own root of that time.
+    pub(crate) agreed: Tick,
+    /// In which epoch of our root it told the same.
+    agreed_epoch: u32,
+    /// The last round trip, in 100 µs; zero before the first.
+    pub(crate) rtt: u16,
+    pub(crate) state: MemberState,
+    in_use: bool,
+    told: Told,
+    updated: bool,
+    /// How many more times the rumor about it is passed on.
+    left: u8,
+    /// Where its tags are kept, if it has any; in a free slot, the next free slot.
+    pub(crate) tags: Link,
+    /// The permutation of the peers: at position p the peer's slot, and of this slot its position.
+    order: Ix,
+    position: Link,
+    rumor: Hook,
+    changed: Hook,
+    place: Place,
+}
+
+/// What the application was last told of a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    Nothing,
+    Was(MemberState),
+}
+
+/// The list of members about whom there is news to pass on.
+#[derive(Debug)]
+pub(crate) struct Hot;
+/// The list of members of whom the application has not been told the last.
+#[derive(Debug)]
+pub(crate) struct Changed;
+
+impl Hooked<Hot> for MemberSlot {
+    fn hook(&self) -> &Hook {
+        &self.rumor
+    }
+
+    fn hook_mut(&mut self) -> &mut Hook {
+        &mut self.rumor
+    }
+}
+
+impl Hooked<Changed> for MemberSlot {
+    fn hook(&self) -> &Hook {
+        &self.changed
+    }
+
+    fn hook_mut(&mut self) -> &mut Hook {
+        &mut self.changed
+    }
+}
+
+impl Timed for MemberSlot {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn place_mut(&mut self) -> &mut Place {
+        &mut self.place
+    }
+}
+
+impl MemberSlot {
+    /// Whether it is somebody to talk to.
+    pub(crate) fn is_live(&self) -> bool {
+        self.in_use && self.state.is_live()
+    }
+}
+
+/// The table of members.
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    slots: Slice<'a, MemberSlot>,
+    cells: Slice<'a, Cell>,
+    rows: Slice<'a, Row>,
+    index: Index,
+    deadlines: Deadlines,
+    hot: List<Hot>,
+    changed: List<Changed>,
+    free: Link,
+    fresh: usize,
+    peers: usize,
+    /// The epoch of our own root, and how many peers have told the same root in it.
+    epoch: u32,
+    agreeing: usize,
+    /// A member was forgotten before the application was told the last of it.
+    lagged: bool,
+    key: SwarmKey,
+}
+
+impl<'a> Members<'a> {
+    /// A table that holds this node alone; `None` when there is no slot even for that.
+    pub(crate) fn new(
+        slots: Slice<'a, MemberSlot>,
+        cells: Slice<'a, Cell>,
+        rows: Slice<'a, Row>,
+        key: SwarmKey,
+        own: NodeId,
+        addr: Addr,
+    ) -> Option<Self> {
+        let mut members = Self {
+            slots,
+            cells,
+            rows,
+            index: Index::new(),
+            deadlines: Deadlines::new(),
+            hot: List::new(),
+            changed: List::new(),
+            free: Link::NONE,
+            fresh: 0,
+            peers: 0,
+            epoch: 1,
+            agreeing: 0,
+            lagged: false,
+            key,
+        };
+        // Slot 0: the first that is taken.
+        let (ix, _) = members.insert(own, addr)?;
+        let slot = members.slots.get_mut(ix)?;
+        slot.told = Told::Was(MemberState::Alive);
+        members.leave_peers(ix);
+        Some(members)
+    }
+
+    /// Takes a slot for an alive member, and says whose tags were forgotten to make room.
+    pub(crate) fn insert(&mut self, id: NodeId, addr: Addr) -> Option<(usize, Link)> {
+        let (ix, orphan) = self.vacate()?;
+        let slot = self.slots.get_mut(ix)?;
+        *slot = MemberSlot { id, addr, in_use: true, order: slot.order, ..MemberSlot::default() };
+        let key = self.hash_id(id);
+        let item = self.hash_item(ix);
+        // A collision of 96-bit hashes is a member that cannot be held.
+        if !self.index.insert(&mut self.cells, ix, key, Some(item)) {
+            self.release(ix);
+            return None;
+        }
+        self.join_peers(ix);
+        self.mark_changed(ix);
+        Some((ix, orphan))
+    }
+
+    /// Forgets a member, and says where its tags are.
+    pub(crate) fn remove(&mut self, ix: usize) -> Link {
+        let Some(slot) = self.slots.get(ix).filter(|slot| slot.in_use) else { return Link::NONE };
+        let tags = slot.tags;
+        self.lagged |= slot.told != Told::Was(slot.state) && slot.told != Told::Nothing;
+        self.disagree(ix);
+        self.leave_peers(ix);
+        self.index.remove(&mut self.cells, ix);
+        self.deadlines.clear(&mut self.rows, &mut *self.slots, ix);
+        List::<Hot>::remove(&mut self.hot, &mut self.slots, ix);
+        List::<Changed>::remove(&mut self.changed, &mut self.slots, ix);
+        self.release(ix);
+        tags
+    }
+
+    /// Changes what is known of a member, and keeps index, peers and lists in step.
+    pub(crate) fn update(&mut self, ix: usize, change: impl FnOnce(&mut MemberSlot)) {
+        let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.in_use) else { return };
+        let before = (slot.incarnation, slot.tags_version, slot.addr, slot.state);
+        change(slot);
+        let (after, live) = ((slot.incarnation, slot.tags_version, slot.addr, slot.state), slot.is_live());
+        if before == after {
+            return;
+        }
+        slot.updated |= (before.1, before.2) != (after.1, after.2);
+        let item = live.then(|| self.hash_item(ix));
+        self.index.update(&mut self.cells, ix, item);
+        if ix != OWN {
+            if live {
+                self.join_peers(ix);
+            } else {
+                self.disagree(ix);
+                self.leave_peers(ix);
+            }
+        }
+        self.mark_changed(ix);
+    }
+
+    /// Notes a datagram of the member's own.
+    pub(crate) fn hear(&mut self, ix: usize, now: Instant, root: u32, own_root: u32) {
+        let epoch = self.epoch;
+        let Some(slot) = self.slots.get_mut(ix) else { return };
+        slot.heard = Tick::at(now);
+        slot.root = root;
+        if root == own_root && slot.is_live() {
+            slot.agreed = slot.heard;
+            if slot.agreed_epoch != epoch {
+                slot.agreed_epoch = epoch;
+                self.agreeing += 1;
+            }
+        } else {
+            self.disagree(ix);
+        }
+    }
+
+    /// Begins a new epoch of our own root: nobody is known to agree with it yet.
+    pub(crate) fn new_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1).max(1);
+        self.agreeing = 0;
+    }
+
+    /// Counts anew who told `own_root`, perhaps before we had it. Costs one look at each peer.
+    pub(crate) fn recount(&mut self, own_root: u32, now: Instant) {
+        for position in 0..self.peers {
+            let Some(ix) = self.peer(position) else { continue };
+            let epoch = self.epoch;
+            let Some(slot) = self.slots.get_mut(ix) else { continue };
+            if slot.heard != Tick::default() && slot.root == own_root && slot.agreed_epoch != epoch {
+                (slot.agreed_epoch, slot.agreed) = (epoch, Tick::at(now));
+                self.agreeing += 1;
+            }
+        }
+    }
+
+    /// How many peers told our present root.
+    pub(crate) fn agreeing(&self) -> usize {
+        self.agreeing
+    }
+
+    /// Whether this peer told our present root.
+    pub(crate) fn agrees(&self, ix: usize) -> bool {
+        self.slots.get(ix).is_some_and(|slot| slot.agreed_epoch == self.epoch)
+    }
+
+    fn disagree(&mut self, ix: usize) {
+        let epoch = self.epoch;
+        if let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.agreed_epoch == epoch) {
+            slot.agreed_epoch = 0;
+            self.agreeing = self.agreeing.saturating_sub(1);
+        }
+    }
+
+    /// Gives a member a deadline, or takes it away.
+    pub(crate) fn set_deadline(&mut self, ix: usize, deadline: Option<Instant>) {
+        match deadline {
+            Some(at) => self.deadlines.set(&mut self.rows, &mut *self.slots, ix, Tick::after(at)),
+            None => self.deadlines.clear(&mut self.rows, &mut *self.slots, ix),
+        }
+    }
+
+    /// The member whose deadline has come, if any.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        self.deadlines.pop_due(&mut self.rows, &mut *self.slots, Tick::at(now))
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next(&self.rows).map(Tick::instant)
+    }
+
+    /// Makes the last about a member news, to be passed on `left` times.
+    pub(crate) fn heat(&mut self, ix: usize, left: u8) {
+        List::<Hot>::remove(&mut self.hot, &mut self.slots, ix);
+        if let Some(slot) = self.slots.get_mut(ix).filter(|_| left > 0) {
+            slot.left = left;
+            self.hot.push_front(&mut self.slots, ix);
+        }
+    }
+
+    /// Notes that the news about a member was passed on: it goes to the back, or is news no more.
+    pub(crate) fn passed_on(&mut self, ix: usize) {
+        let Some(slot) = self.slots.get_mut(ix) else { return };
+        slot.left = slot.left.saturating_sub(1);
+        if slot.left == 0 {
+            List::<Hot>::remove(&mut self.hot, &mut self.slots, ix);
+        } else {
+            List::<Hot>::move_to_back(&mut self.hot, &mut self.slots, ix);
+        }
+    }
+
+    /// The member with the newest news, and how many have news.
+    pub(crate) fn hot(&self) -> (Option<usize>, usize) {
+        (self.hot.first(), self.hot.len())
+    }
+
+    /// The one after `ix` in the list of news.
+    pub(crate) fn hot_after(&self, ix: usize) -> Option<usize> {
+        List::<Hot>::next(&self.hot, &self.slots, ix)
+    }
+
+    /// The next member that is not what the application was told, and how it differs.
+    pub(crate) fn poll_change(&mut self) -> Option<(NodeId, MemberChange)> {
+        while let Some(ix) = List::<Changed>::pop_front(&mut self.changed, &mut self.slots) {
+            let slot = self.slots.get_mut(ix)?;
+            let (told, updated) = (slot.told, core::mem::take(&mut slot.updated));
+            slot.told = Told::Was(slot.state);
+            let change = match (told, slot.state) {
+                (Told::Nothing, MemberState::Alive) => MemberChange::Joined,
+                // Never told that it was there: then neither that it has gone.
+                (Told::Nothing, MemberState::Dead | MemberState::Left) => continue,
+                (Told::Nothing, MemberState::Suspect) => {
+                    // Two differences: it is there, and it is suspected.
+                    slot.told = Told::Was(MemberState::Alive);
+                    self.changed.push_front(&mut self.slots, ix);
+                    MemberChange::Joined
+                }
+                (Told::Was(old), new) if old == new => {
+                    if !updated {
+                        continue;
+                    }
+                    MemberChange::Updated
+                }
+                (Told::Was(MemberState::Suspect), MemberState::Alive) => MemberChange::Refuted,
+                (Told::Was(_), MemberState::Alive) => MemberChange::Returned,
+                (Told::Was(MemberState::Alive), MemberState::Suspect) => MemberChange::Suspected,
+                (Told::Was(_), MemberState::Suspect) => {
+                    slot.told = Told::Was(MemberState::Alive);
+                    self.changed.push_front(&mut self.slots, ix);
+                    MemberChange::Returned
+                }
+                (Told::Was(_), MemberState::Dead) => MemberChange::Died,
+                (Told::Was(_), MemberState::Left) => MemberChange::Left,
+            };
+            let id = self.slots.get(ix)?.id;
+            return Some((id, change));
+        }
+        None
+    }
+
+    /// Whether the application missed something since the last call.
+    pub(crate) fn take_lagged(&mut self) -> bool {
+        core::mem::take(&mut self.lagged)
+    }
+
+    fn mark_changed(&mut self, ix: usize) {
+        if ix != OWN && !List::<Changed>::is_linked(&self.changed, &self.slots, ix) {
+            self.changed.push_back(&mut self.slots, ix);
+        }
+    }
+
+    pub(crate) fn get(&self, ix: usize) -> Option<&MemberSlot> {
+        self.slots.get(ix).filter(|slot| slot.in_use)
+    }
+
+    /// The slot of a member, for what neither index nor lists depend on.
+    pub(crate) fn get_mut(&mut self, ix: usize) -> Option<&mut MemberSlot> {
+        self.slots.get_mut(ix).filter(|slot| slot.in_use)
+    }
+
+    pub(crate) fn find(&self, id: NodeId) -> Option<usize> {
+        self.index.get(&self.cells, self.hash_id(id))
+    }
+
+    pub(crate) fn find_key(&self, key: Key) -> Option<usize> {
+        self.index.get(&self.cells, key)
+    }
+
+    pub(crate) fn index(&self) -> (&Index, &[Cell]) {
+        (&self.index, &self.cells)
+    }
+
+    pub(crate) fn key_of(&self, ix: usize) -> Key {
+        self.index.key(&self.cells, ix)
+    }
+
+    /// How many peers there are: live members without this node.
+    pub(crate) fn peers(&self) -> usize {
+        self.peers
+    }
+
+    /// The peer at a position of the permutation.
+    pub(crate) fn peer(&self, position: usize) -> Option<usize> {
+        if position < self.peers { self.slots.get(position).map(|slot| slot.order as usize) } else { None }
+    }
+
+    /// Exchanges two positions of the permutation.
+    pub(crate) fn swap_peers(&mut self, a: usize, b: usize) {
+        let (Some(at_a), Some(at_b)) = (self.peer(a), self.peer(b)) else { return };
+        self.set_peer(a, at_b);
+        self.set_peer(b, at_a);
+    }
+
+    /// Every member in use, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &MemberSlot)> {
+        self.slots.iter().take(self.fresh).enumerate().filter(|(_, slot)| slot.in_use)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many slots are in use, dead members and this node included.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// How far slots have ever been in use: the bound of a walk over all of them.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    fn set_peer(&mut self, position: usize, ix: usize) {
+        if let Some(slot) = self.slots.get_mut(position) {
+            slot.order = ix as Ix;
+        }
+        if let Some(slot) = self.slots.get_mut(ix) {
+            slot.position = Link::to(position);
+        }
+    }
+
+    fn join_peers(&mut self, ix: usize) {
+        if self.slots.get(ix).is_some_and(|slot| slot.position == Link::NONE) {
+            let last = self.peers;
+            self.peers += 1;
+            self.set_peer(last, ix);
+        }
+    }
+
+    fn leave_peers(&mut self, ix: usize) {
+        let Some(position) = self.slots.get(ix).and_then(|slot| slot.position.get()) else { return };
+        if let Some(last) = self.peer(self.peers.saturating_sub(1)) {
+            self.set_peer(position, last);
+        }
+        self.peers = self.peers.saturating_sub(1);
+        if let Some(slot) = self.slots.get_mut(ix) {
+            slot.position = Link::NONE;
+        }
+    }
+
+    /// A slot that is free, or freed by forgetting the dead member that is nearest to it.
+    fn vacate(&mut self) -> Option<(usize, Link)> {
+        if let Some(ix) = self.free.get() {
+            self.free = self.slots.get(ix)?.tags;
+            return Some((ix, Link::NONE));
+        }
+        if self.fresh < self.slots.len() {
+            self.fresh += 1;
+            return Some((self.fresh - 1, Link::NONE));
+        }
+        // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
+        let ix = self.deadlines.first_slots(&self.rows).take(EVICT_LOOK).find(|&ix| {
+            self.slots.get(ix).is_some_and(|slot| !slot.is_live())
+        })?;
+        let orphan = self.remove(ix);
+        self.free = self.slots.get(ix)?.tags;
+        Some((ix, orphan))
+    }
+
+    fn release(&mut self, ix: usize) {
+        if let Some(slot) = self.slots.get_mut(ix) {
+            *slot = MemberSlot { order: slot.order, tags: self.free, ..MemberSlot::default() };
+            self.free = Link::to(ix);
+        }
+    }
+
+    fn hash_id(&self, id: NodeId) -> Key {
+        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
+        hasher.write_u64(id.0);
+        let hash = hasher.finish128();
+        Key::new(hash.h1 as u32, hash.h2)
+    }
+
+    /// What a live member adds to the summary: suspicion does not show, since it passes or is told as a rumor.
+    fn hash_item(&self, ix: usize) -> Item {
+        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
+        if let Some(slot) = self.slots.get(ix) {
+            hasher.write_u64(slot.id.0);
+            hasher.write_u32(slot.incarnation);
+            hasher.write_u32(slot.tags_version);
+        }
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = hasher.finish128().as_bytes();
+        Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])
+    }
+}
+
+/// How many deadlines are looked at for a dead member to forget: a guess that bounds the call.
+const EVICT_LOOK: usize = 16;

@@ -1,0 +1,170 @@
+//! Comparing two trees of summaries through datagrams, one part at a time.
+//!
+//! Knows: how to digest a part of a tree with a salt, and what follows from the other's digests. Does not know: whose
+//! they are. The salt makes a collision of short digests hide a difference once, not for ever.
+
+use core::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use crate::config::SwarmKey;
+use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
+use crate::wire::{Digests, Items};
+
+/// A table's index, to be compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tree<'t> {
+    pub(crate) index: &'t Index,
+    pub(crate) cells: &'t [Cell],
+    pub(crate) key: &'t SwarmKey,
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// No difference.
+    Equal,
+    /// We hold items beside those that were compared: compare at this prefix, which holds both.
+    Widen(Prefix),
+    /// Of the sixteen parts, look closer at some, and send the whole of others, which the other lacks.
+    Parts { closer: u16, send: u16 },
+    /// Of our items under the prefix, by position: those that the other lacks; and whether it has some that we lack.
+    Items { send: u32, lacking: bool },
+}
+
+impl Tree<'_> {
+    /// Digests of the sixteen parts under `prefix`: which there are, and four bytes each.
+    pub(crate) fn digests(&self, prefix: Prefix, salt: u32) -> (u16, heapless::Vec<u8, 64>) {
+        let (mut present, mut bytes) = (0, heapless::Vec::new());
+        for (nibble, sum) in self.index.children(self.cells, prefix).iter().enumerate() {
+            if sum.count > 0 && bytes.extend_from_slice(&self.digest(sum, salt).to_le_bytes()).is_ok() {
+                present |= 1 << nibble;
+            }
+        }
+        (present, bytes)
+    }
+
+    /// Digests of all items under `prefix`, in order; of the first [`ITEMS_MAX`] if there are more.
+    pub(crate) fn items(&self, prefix: Prefix, salt: u32) -> heapless::Vec<u8, { 4 * ITEMS_MAX }> {
+        let mut bytes = heapless::Vec::new();
+        for ix in self.walk(prefix) {
+            if bytes.extend_from_slice(&self.item_digest(ix, salt).to_le_bytes()).is_err() {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// What follows from the other's digests of the parts under a prefix.
+    pub(crate) fn compare_digests(&self, theirs: &Digests<'_>) -> Finding {
+        let whole = Prefix::of(theirs.prefix.first(), theirs.from);
+        let span = self.index.span(self.cells, whole).map_or(theirs.prefix, |span| span.common(theirs.prefix));
+        if span.len() < theirs.prefix.len() {
+            return Finding::Widen(span);
+        }
+        let (mut closer, mut send) = (0, 0);
+        let mut digests = theirs.digests.chunks_exact(4);
+        for (nibble, sum) in self.index.children(self.cells, theirs.prefix).iter().enumerate() {
+            let part = 1 << nibble;
+            match (theirs.present & part != 0, sum.count > 0) {
+                (false, false) => {}
+                (false, true) => send |= part,
+                (true, mine) => {
+                    let same = digests.next() == Some(&self.digest(sum, theirs.salt).to_le_bytes());
+                    if !mine || !same {
+                        closer |= part;
+                    }
+                }
+            }
+        }
+        if closer | send == 0 { Finding::Equal } else { Finding::Parts { closer, send } }
+    }
+
+    /// What follows from the other's list of all its items under a prefix.
+    pub(crate) fn compare_items(&self, theirs: &Items<'_>) -> Finding {
+        if self.count(theirs.prefix) > COPIES_MAX {
+            return Finding::Widen(theirs.prefix);
+        }
+        let (mut send, mut matched) = (0, 0);
+        for (position, ix) in self.walk(theirs.prefix).enumerate() {
+            let mine = self.item_digest(ix, theirs.salt).to_le_bytes();
+            if theirs.digests.chunks_exact(4).any(|digest| digest == mine) {
+                matched += 1;
+            } else {
+                send |= 1u32.checked_shl(position as u32).unwrap_or(0);
+            }
+        }
+        let lacking = theirs.digests.len() / 4 > matched;
+        if send == 0 && !lacking { Finding::Equal } else { Finding::Items { send, lacking } }
+    }
+
+    /// How many items there are under `prefix`.
+    pub(crate) fn count(&self, prefix: Prefix) -> usize {
+        self.index.sum(self.cells, prefix).count as usize
+    }
+
+    /// Which of the sixteen parts under `prefix` hold anything.
+    pub(crate) fn parts(&self, prefix: Prefix) -> u16 {
+        let sums = self.index.children(self.cells, prefix);
+        sums.iter().enumerate().filter(|(_, sum)| sum.count > 0).fold(0, |parts, (nibble, _)| parts | 1 << nibble)
+    }
+
+    /// The slots of the items under `prefix`, in the order of their keys.
+    pub(crate) fn walk(&self, prefix: Prefix) -> impl Iterator<Item = usize> + '_ {
+        let first = self.index.ceiling(self.cells, prefix.first());
+        core::iter::successors(first, |ix| self.index.next(self.cells, *ix))
+            .take_while(move |ix| prefix.contains(self.index.key(self.cells, *ix)))
+            .filter(|ix| self.index.counted(self.cells, *ix))
+    }
+
+    /// The first item at or after `from` that is under `prefix`, in one of these parts of it.
+    pub(crate) fn seek(&self, prefix: Prefix, parts: u16, mut from: Key) -> Option<(usize, Key)> {
+        // Each step finds an item, passes one that does not count, or leaves a part behind.
+        for _ in 0..SEEK_MAX {
+            let ix = self.index.ceiling(self.cells, from)?;
+            let key = self.index.key(self.cells, ix);
+            if !prefix.contains(key) {
+                return None;
+            }
+            let nibble = key.nibble(prefix.len());
+            if parts & (1 << nibble) == 0 {
+                from = prefix.child(nibble).last().successor()?;
+            } else if self.index.counted(self.cells, ix) {
+                return Some((ix, key));
+            } else {
+                from = key.successor()?;
+            }
+        }
+        None
+    }
+
+    fn digest(&self, sum: &Sum, salt: u32) -> u32 {
+        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
+        hasher.write(&sum.sum.to_bytes());
+        hasher.write_u32(sum.count);
+        hasher.write_u32(salt);
+        hasher.finish() as u32
+    }
+
+    fn item_digest(&self, ix: usize, salt: u32) -> u32 {
+        self.digest(&Sum::of(Some(self.index.item(self.cells, ix))), salt)
+    }
+}
+
+/// 64 bits over a whole table, the same on every node that holds the same.
+pub(crate) fn root_digest(key: &SwarmKey, sum: &Sum) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(key.as_bytes());
+    let item: Item = sum.sum;
+    hasher.write(&item.to_bytes());
+    hasher.write_u32(sum.count);
+    hasher.finish()
+}
+
+/// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.
+pub(crate) const ITEMS_MAX: usize = 16;
+
+/// Up to how many of our items can be marked for sending in one mask.
+const COPIES_MAX: usize = 32;
+
+/// How many steps one search may take: the dead members in a row that it passes.
+const SEEK_MAX: usize = 64;

@@ -1,0 +1,14 @@
+//! Repair: finding what two nodes do not have in common, and sending it.
+//!
+//! Knows: summaries of any table, how to compare them part by part, what is owed to whom, and which comparison is under
+//! way. Does not know: what an item is, nor how it is encoded. Whoever answers keeps no session: a row of what it owes,
+//! dropped without harm, is all.
+//! When full: see [`replies`].
+
+mod compare;
+mod replies;
+mod session;
+
+pub(crate) use compare::{Finding, Tree, root_digest};
+pub(crate) use replies::{Replies, Row, Task};
+pub(crate) use session::{Session, Step};

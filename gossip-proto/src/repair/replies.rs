@@ -1,0 +1,131 @@
+//! What is owed to single members: one row for each, sent when a datagram goes there anyway or has nothing better to do.
+//!
+//! Knows: rows, in the order in which they came. Does not know: what it takes to send one.
+//! When full: a further row is dropped and counted. Nothing is lost: who is owed it asks again after a round trip.
+
+use crate::slab::Ix;
+use crate::slab::index::{Key, Prefix};
+use crate::wire::Table;
+
+/// Something that is owed to one member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    to: Ix,
+    pub(crate) table: Table,
+    depth: u8,
+    from: u8,
+    pub(crate) task: Task,
+    key: Key,
+}
+
+/// What is owed. A prefix or a key goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// The digest of the whole table.
+    Root,
+    /// Digests of the sixteen parts under the prefix.
+    Digests,
+    /// For each of these parts: digests of its own parts, or a list of its items if they are few.
+    Closer { parts: u16, salt: u32 },
+    /// The list of all items under the prefix, in answer to another list.
+    Items { salt: u32 },
+    /// The items at these positions under the prefix.
+    Copies(u32),
+    /// All items in these parts of the prefix from the key on, in at most so many more datagrams.
+    Stream { parts: u16, datagrams: u8 },
+    /// The item with this key.
+    Send,
+    /// The question for the item with this key.
+    Want,
+}
+
+impl Row {
+    /// A row about everything under `prefix`; the receiver may take it that nothing is outside of it under its first
+    /// `from` bits.
+    pub(crate) fn new(to: usize, table: Table, task: Task, prefix: Prefix, from: u8) -> Self {
+        Self { to: to as Ix, table, depth: prefix.len(), from, task, key: prefix.first() }
+    }
+
+    /// A row about one key.
+    pub(crate) fn of_key(to: usize, table: Table, task: Task, key: Key) -> Self {
+        Self { to: to as Ix, table, depth: Key::BITS, from: Key::BITS, task, key }
+    }
+
+    pub(crate) fn to(&self) -> usize {
+        self.to as usize
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(crate) fn prefix(&self) -> Prefix {
+        Prefix::of(self.key, self.depth)
+    }
+
+    pub(crate) fn from(&self) -> u8 {
+        self.from
+    }
+
+    /// The same, from `key` on.
+    pub(crate) fn at(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+}
+
+/// The rows.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    rows: heapless::Vec<Row, ROWS_MAX>,
+}
+
+impl Replies {
+    /// Owes one more; false when there is no room. The same twice is owed once.
+    pub(crate) fn push(&mut self, row: Row) -> bool {
+        let same = |old: &Row| {
+            (old.to, old.table, old.depth, old.key) == (row.to, row.table, row.depth, row.key)
+                && core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task)
+        };
+        match self.rows.iter_mut().find(|old| same(old)) {
+            Some(old) => {
+                *old = row;
+                true
+            }
+            None => self.rows.push(row).is_ok(),
+        }
+    }
+
+    /// Whom the oldest row is owed to.
+    pub(crate) fn first(&self) -> Option<usize> {
+        self.rows.first().map(Row::to)
+    }
+
+    /// The oldest row for a member, and where it is.
+    pub(crate) fn first_to(&self, to: usize) -> Option<(usize, Row)> {
+        self.rows.iter().enumerate().find(|(_, row)| row.to() == to).map(|(at, row)| (at, *row))
+    }
+
+    /// Puts what is left of a row in its place, or takes it out.
+    pub(crate) fn settle(&mut self, at: usize, rest: Option<Row>) {
+        match (rest, self.rows.get_mut(at)) {
+            (Some(rest), Some(row)) => *row = rest,
+            (None, Some(_)) => {
+                self.rows.remove(at);
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Forgets what is owed to a member.
+    pub(crate) fn forget(&mut self, to: usize) {
+        self.rows.retain(|row| row.to() != to);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// How many rows there are: two datagrams full of the sixteen parts that differ.
+pub(crate) const ROWS_MAX: usize = 32;

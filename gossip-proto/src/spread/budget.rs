@@ -1,0 +1,66 @@
+//! The byte budget: a token bucket over everything that leaves.
+//!
+//! Knows: bytes and time. Does not know: what the bytes are. A probe may overdraw it by one datagram.
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// Tokens are bytes; kept in millionths so that slow rates lose nothing to rounding.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    rate: i64,
+    depth: i64,
+    tokens: i64,
+    filled: Instant,
+}
+
+impl Budget {
+    /// A full bucket that holds what flows in a tenth of a second, and two datagrams at least.
+    pub(crate) fn new(bytes_per_second: u32, datagram_len_max: u16) -> Self {
+        let rate = i64::from(bytes_per_second);
+        let depth = (rate / 10).max(2 * i64::from(datagram_len_max)) * MICRO;
+        Self { rate, depth, tokens: depth, filled: Instant::ZERO }
+    }
+
+    /// Whether a datagram may go at `now`.
+    pub(crate) fn allows(&mut self, now: Instant) -> bool {
+        let micros = i64::try_from((now - self.filled).as_micros()).unwrap_or(i64::MAX);
+        self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate)).min(self.depth);
+        self.filled = self.filled.max(now);
+        self.tokens > 0
+    }
+
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.tokens = self.tokens.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO)).max(-self.depth);
+    }
+
+    /// When the next datagram may go.
+    pub(crate) fn ready(&self) -> Instant {
+        let wait = self.tokens.min(0).unsigned_abs() / self.rate.max(1).unsigned_abs() + 1;
+        self.filled + Duration::from_micros(wait)
+    }
+}
+
+const MICRO: i64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_leaves_than_the_rate_and_one_bucket() {
+        let mut budget = Budget::new(10_000, 1_400);
+        let (mut now, mut sent) = (Instant::ZERO, 0);
+        while now < Instant::from_millis(10_000) {
+            if budget.allows(now) {
+                budget.spend(1_400);
+                sent += 1_400;
+            } else {
+                now = budget.ready();
+                assert!(budget.allows(now), "ready means ready");
+            }
+        }
+        assert!((100_000..=100_000 + 2_800 + 1_400).contains(&sent), "{sent} bytes in 10 s at 10,000 a second");
+    }
+}

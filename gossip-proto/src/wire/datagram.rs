@@ -1,0 +1,168 @@
+//! One datagram: envelope, header, messages.
+//!
+//! ```text
+//! 0      version (high half) and profile (low half)
+//! 1..5   check: keyed hash of all that follows, of the destination's id and of byte 0
+//! 5..    header, then messages until the end
+//! ```
+//! The check tells swarms apart, finds damage that the transport lets through, and refuses what was meant for another
+//! node; it is no protection against whoever knows the swarm's name. The sealed profile will take its place.
+
+use core::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use super::message::Message;
+use crate::addr::NodeId;
+use crate::config::SwarmKey;
+use crate::error::Rejected;
+
+/// What opens and closes datagrams: the swarm's key, and whose node this is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) key: SwarmKey,
+    pub(crate) own: NodeId,
+}
+
+/// What every datagram says of its sender, whatever else it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: u32,
+    /// The keyed hash of the sender's summary of all entries.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) root: u32,
+    /// How much of what it owes to others the sender could not send yet, in 1/255.
+    pub(crate) load: u8,
+}
+
+/// Opens a datagram: its header, and the messages behind it, of which none has been looked at.
+///
+/// Takes the bytes by mutable reference since the sealed profile decrypts in place.
+pub(crate) fn open<'d>(datagram: &'d mut [u8], envelope: &Envelope) -> Result<(Header, Messages<'d>), Rejected> {
+    let datagram: &'d [u8] = datagram;
+    let Some((&[first, c0, c1, c2, c3], body)) = datagram.split_first_chunk() else { return Err(Rejected::TooShort) };
+    let destination = match first {
+        UNBOUND => NodeId(0),
+        BOUND => envelope.own,
+        _ => return Err(Rejected::Version),
+    };
+    if u32::from_le_bytes([c0, c1, c2, c3]) != check(&envelope.key, first, destination, body) {
+        return Err(Rejected::Check);
+    }
+    let (header, rest) = postcard::take_from_bytes::<Header>(body).map_err(|_| Rejected::Malformed)?;
+    if header.id == envelope.own {
+        return Err(Rejected::OwnId);
+    }
+    Ok((header, Messages(rest)))
+}
+
+/// The messages of a datagram, decoded one by one; after the first malformed one there are none.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages<'d>(&'d [u8]);
+
+impl<'d> Iterator for Messages<'d> {
+    type Item = Result<Message<'d>, Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        match postcard::take_from_bytes::<Message<'d>>(self.0) {
+            Ok((message, rest)) if message.is_well_formed() => {
+                self.0 = rest;
+                Some(Ok(message))
+            }
+            _ => {
+                self.0 = &[];
+                Some(Err(Rejected::Malformed))
+            }
+        }
+    }
+}
+
+/// Writes one datagram into the caller's buffer, never a byte over its end.
+#[derive(Debug)]
+pub(crate) struct Writer<'b> {
+    buf: &'b mut [u8],
+    len: usize,
+    empty_len: usize,
+}
+
+impl<'b> Writer<'b> {
+    /// Begins a datagram; `None` when the buffer has no room for the header.
+    pub(crate) fn new(buf: &'b mut [u8], header: &Header) -> Option<Self> {
+        let used = postcard::to_slice(header, buf.get_mut(ENVELOPE_LEN..)?).ok()?.len();
+        Some(Self { len: ENVELOPE_LEN + used, empty_len: ENVELOPE_LEN + used, buf })
+    }
+
+    /// Appends a message, and says how many bytes it took; `None`, and nothing has changed, if it is longer than
+    /// `limit` or does not fit.
+    pub(crate) fn push(&mut self, message: &Message<'_>, limit: usize) -> Option<usize> {
+        let end = self.len.saturating_add(limit).min(self.buf.len());
+        let used = postcard::to_slice(message, self.buf.get_mut(self.len..end)?).ok()?.len();
+        self.len += used;
+        Some(used)
+    }
+
+    /// Whether no message has been written yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == self.empty_len
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn room(&self) -> usize {
+        self.buf.len() - self.len
+    }
+
+    /// Where the writer is, to return to with [`Writer::truncate`].
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes back what was written after `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len).max(self.empty_len);
+    }
+
+    /// Closes the datagram, bound to `destination` when its id is known.
+    pub(crate) fn finish(self, envelope: &Envelope, destination: Option<NodeId>) -> &'b [u8] {
+        let Self { buf, len, .. } = self;
+        let first = if destination.is_some() { BOUND } else { UNBOUND };
+        let Some(datagram) = buf.get_mut(..len) else { return &[] };
+        if let Some((head, body)) = datagram.split_first_chunk_mut::<ENVELOPE_LEN>() {
+            let [a, b, c, d] = check(&envelope.key, first, destination.unwrap_or_default(), body).to_le_bytes();
+            *head = [first, a, b, c, d];
+        }
+        datagram
+    }
+}
+
+fn check(key: &SwarmKey, first: u8, destination: NodeId, body: &[u8]) -> u32 {
+    let mut hasher = SipHasher13::new_with_key(key.as_bytes());
+    hasher.write(body);
+    hasher.write_u64(destination.0);
+    hasher.write_u8(first);
+    hasher.finish() as u32
+}
+
+/// Writes the names of a datagram's messages, for people; it checks nothing.
+#[cfg(feature = "sim")]
+pub(crate) fn describe(datagram: &[u8], out: &mut impl core::fmt::Write) -> core::fmt::Result {
+    let Some(body) = datagram.get(ENVELOPE_LEN..) else { return out.write_str("short") };
+    let Ok((header, rest)) = postcard::take_from_bytes::<Header>(body) else { return out.write_str("malformed") };
+    write!(out, "inc {} root {:08x}", header.incarnation, header.root)?;
+    Messages(rest).try_for_each(|message| match message {
+        Ok(message) => write!(out, ", {message}"),
+        Err(_) => out.write_str(", malformed"),
+    })
+}
+
+/// Version 1, plain profile, for whoever is at the address: its id is not known.
+const UNBOUND: u8 = 0x10;
+/// Version 1, plain profile, for one id.
+const BOUND: u8 = 0x11;
+const ENVELOPE_LEN: usize = 5;
+/// The longest envelope and header: id 8, incarnation 5, root 4, load 1.
+pub(crate) const HEADER_LEN_MAX: usize = ENVELOPE_LEN + 18;
