@@ -102,7 +102,8 @@ impl Deadlines {
     }
 
     /// Puts `row` where it belongs, starting from a hole at `at`: up past later parents, else down past earlier children.
-    fn settle<S: Timed>(&self, rows: &mut [Row], slots: &mut [S], mut at: usize, row: Row) {
+    fn settle<S: Timed>(&self, rows: &mut [Row], slots: &mut [S], hole: usize, row: Row) {
+        let mut at = hole;
         while let Some(up) = at.checked_sub(1).map(|below| below / ARITY) {
             match rows.get(up).copied() {
                 Some(parent) if parent.tick > row.tick => put(rows, slots, at, parent),
@@ -110,7 +111,7 @@ impl Deadlines {
             }
             at = up;
         }
-        loop {
+        while at >= hole {
             let first = at * ARITY + 1;
             let children = rows.get(first..self.len().min(first + ARITY)).unwrap_or_default();
             let Some((nth, &child)) = children.iter().enumerate().min_by_key(|(_, child)| child.tick) else { break };

@@ -19,7 +19,7 @@ pub(crate) use key::{Item, Key, Prefix, Sum};
 use super::Ix;
 
 /// A leaf, and at most one inner node; all-zero is neither.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
     /// The leaf's key.
     key: Key,
@@ -31,8 +31,17 @@ pub(crate) struct Cell {
     children: [Ix; 2],
     /// One more than the bit at which the inner node forks; zero when none lives here.
     fork: u8,
-    /// Whether the leaf counts in the sums.
-    counted: bool,
+    leaf: Leaf,
+}
+
+/// What is known of a cell's own leaf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Leaf {
+    #[default]
+    Absent,
+    /// Found by its key, but not in the sums.
+    Silent,
+    Counted,
 }
 
 /// The head of the tree; the cells, as many as there are slots, are handed in.
@@ -47,13 +56,13 @@ impl Index {
         Self { root: 0, len: 0 }
     }
 
-    /// Enters slot `ix`, which is not in the index, under `key`; without an item it is found but does not count.
+    /// Enters slot `ix` under `key`; without an item it is found but does not count.
     ///
-    /// False, and nothing has changed, if the key is there already.
+    /// False, and nothing has changed, if the key is there already, or the slot under any key.
     pub(crate) fn insert(&mut self, cells: &mut [Cell], ix: usize, key: Key, item: Option<Item>) -> bool {
         let gain = Sum::of(item);
-        let leaf = Cell { key, item: gain.sum, counted: item.is_some(), ..Cell::default() };
-        if ix >= cells.len() {
+        let leaf = Cell { key, item: gain.sum, leaf: Leaf::of(item), ..Cell::default() };
+        if cells.get(ix).is_none_or(|cell| cell.leaf != Leaf::Absent) {
             return false;
         }
         let Some(near) = self.nearest(cells, key) else {
@@ -81,14 +90,14 @@ impl Index {
         true
     }
 
-    /// Gives slot `ix`, which is in the index, another item, or none so that it is found but does not count.
+    /// Gives slot `ix` another item, or none so that it is found but does not count; does nothing if it is not in.
     pub(crate) fn update(&mut self, cells: &mut [Cell], ix: usize, item: Option<Item>) {
-        let Some(leaf) = cells.get_mut(ix) else { return };
-        let (key, old, new) = (leaf.key, leaf.weight(), Sum::of(item));
+        let Some(cell) = cells.get_mut(ix).filter(|cell| cell.leaf != Leaf::Absent) else { return };
+        let (key, old, new) = (cell.key, cell.weight(), Sum::of(item));
         if old == new {
             return;
         }
-        (leaf.item, leaf.counted) = (new.sum, item.is_some());
+        (cell.item, cell.leaf) = (new.sum, Leaf::of(item));
         let gain = new - old;
         let (mut at, mut above) = (self.root as usize, 0);
         while let Some(cell) = inner_mut(cells, at, above) {
@@ -99,11 +108,8 @@ impl Index {
 
     /// Takes slot `ix` out and leaves its cell all-zero; false if it was not in the index.
     pub(crate) fn remove(&mut self, cells: &mut [Cell], ix: usize) -> bool {
-        let Some(&leaf) = cells.get(ix) else { return false };
-        if self.nearest(cells, leaf.key) != Some(ix) {
-            return false;
-        }
-        let loss = leaf.weight();
+        let Some(leaf) = cells.get(ix).filter(|cell| cell.leaf != Leaf::Absent) else { return false };
+        let (key, loss) = (leaf.key, leaf.weight());
         let (mut at, mut above) = (self.root as usize, 0);
         // The links that lead to the leaf, to the fork just above it, and to the fork that lives in the leaf's cell.
         let (mut to_leaf, mut to_parent, mut to_guest) = (None, None, None);
@@ -112,8 +118,8 @@ impl Index {
             if at == ix {
                 to_guest = to_leaf;
             }
-            let side = leaf.key.bit(cell.fork - 1);
-            to_parent = core::mem::replace(&mut to_leaf, Some((at, side)));
+            let side = key.bit(cell.fork - 1);
+            to_parent = to_leaf.replace((at, side));
             (at, above) = (cell.child(side), cell.fork);
         }
         if let Some((parent, side)) = to_leaf {
@@ -150,10 +156,10 @@ impl Index {
         Some(edge(cells, at, above, 0))
     }
 
-    /// The slot with the next greater key than that of slot `ix`.
+    /// The slot with the next greater key than that of slot `ix`; none if that is not in the index.
     pub(crate) fn next(&self, cells: &[Cell], ix: usize) -> Option<usize> {
-        let key = cells.get(ix).filter(|_| self.len > 0)?.key;
-        let (at, above) = self.descend(cells, key, Key::BITS).1?;
+        let cell = cells.get(ix).filter(|cell| cell.leaf != Leaf::Absent)?;
+        let (at, above) = self.descend(cells, cell.key, Key::BITS).1?;
         Some(edge(cells, at, above, 0))
     }
 
@@ -206,6 +212,11 @@ impl Index {
         sums
     }
 
+    /// Whether slot `ix` is in the index, whether it counts or not.
+    pub(crate) fn contains(&self, cells: &[Cell], ix: usize) -> bool {
+        cells.get(ix).is_some_and(|cell| cell.leaf != Leaf::Absent)
+    }
+
     /// The key of slot `ix`; zero while it is not in the index.
     pub(crate) fn key(&self, cells: &[Cell], ix: usize) -> Key {
         cells.get(ix).map_or(Key::default(), |cell| cell.key)
@@ -218,7 +229,7 @@ impl Index {
 
     /// Whether slot `ix` counts in the sums.
     pub(crate) fn counted(&self, cells: &[Cell], ix: usize) -> bool {
-        cells.get(ix).is_some_and(|cell| cell.counted)
+        cells.get(ix).is_some_and(|cell| cell.leaf == Leaf::Counted)
     }
 
     /// How many slots are in the index, whether they count or not.
@@ -246,11 +257,14 @@ impl Index {
     fn descend(&self, cells: &[Cell], key: Key, bits: u8) -> (Spot, Option<Spot>) {
         let (mut at, mut above, mut after) = (self.root as usize, 0, None);
         while let Some(cell) = inner(cells, at, above).filter(|cell| cell.fork <= bits) {
-            let side = key.bit(cell.fork - 1);
-            if side == 0 {
+            // Branches, not a select: a walk in order comes down nearly the same path each time, so they are guessed right.
+            if key.bit(cell.fork - 1) == 0 {
                 after = Some((cell.child(1), cell.fork));
+                at = cell.child(0);
+            } else {
+                at = cell.child(1);
             }
-            (at, above) = (cell.child(side), cell.fork);
+            above = cell.fork;
         }
         ((at, above), after)
     }
@@ -281,7 +295,13 @@ impl Cell {
 
     /// What the leaf alone adds.
     fn weight(&self) -> Sum {
-        Sum { count: u32::from(self.counted), sum: self.item }
+        Sum { count: u32::from(self.leaf == Leaf::Counted), sum: self.item }
+    }
+}
+
+impl Leaf {
+    fn of(item: Option<Item>) -> Self {
+        if item.is_some() { Self::Counted } else { Self::Silent }
     }
 }
 
@@ -317,4 +337,4 @@ fn edge(cells: &[Cell], mut at: usize, mut above: u8, side: usize) -> usize {
 const _: () = assert!(size_of::<Cell>() == 44 + 2 * size_of::<Ix>(), "a cell is 52 bytes, or 48 with narrow links");
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

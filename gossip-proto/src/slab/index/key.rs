@@ -6,11 +6,11 @@ use core::ops::{Add, Sub};
 
 /// What the index is ordered by: hash of the topic, then hash of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key([u32; 3]);
+pub(crate) struct Key(pub(super) [u32; 3]);
 
 /// The wide hash of one item; adds and subtracts modulo 2^96.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Item([u32; 3]);
+pub(crate) struct Item(pub(super) [u32; 3]);
 
 /// The summary of a set of items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
