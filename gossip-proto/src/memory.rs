@@ -1,10 +1,27 @@
 //! The memory of a node: sized once, fixed for life.
+//!
+//! Knows: which slices a node needs for given capacities. Does not know: what is in them.
 
-use core::marker::PhantomData;
+use crate::config::ConfigError;
+use crate::membership::MemberSlot;
+use crate::slab::deadline::Row;
+use crate::slab::index::Cell;
+use crate::slab::{SLOTS_MAX, Slice};
+use crate::state::EntrySlot;
 
-/// Room for a node's tables, to sit in a `static`: all-zero bytes, so that it adds nothing to `.data`.
+/// Room for the tables of a node: `MEMBERS` members (the node itself is one), `ENTRIES` entries (deleted ones and tags
+/// count) and `BYTES` bytes of keys, values and tags.
+///
+/// It sits in a `static` on a microcontroller; an empty one is all zero bytes, so it adds nothing to `.data`. What happens
+/// when a table is full is written at its room; in short, the new is refused and counted, and what is held stays.
 #[derive(Debug)]
 pub struct Memory<const MEMBERS: usize, const ENTRIES: usize, const BYTES: usize> {
+    members: [MemberSlot; MEMBERS],
+    member_cells: [Cell; MEMBERS],
+    member_rows: [Row; MEMBERS],
+    entries: [EntrySlot; ENTRIES],
+    entry_cells: [Cell; ENTRIES],
+    entry_rows: [Row; ENTRIES],
     bytes: [u8; BYTES],
 }
 
@@ -12,7 +29,15 @@ impl<const MEMBERS: usize, const ENTRIES: usize, const BYTES: usize> Memory<MEMB
     /// Empty tables.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: [0; BYTES] }
+        Self {
+            members: [MemberSlot::EMPTY; MEMBERS],
+            member_cells: [Cell::EMPTY; MEMBERS],
+            member_rows: [Row::EMPTY; MEMBERS],
+            entries: [EntrySlot::EMPTY; ENTRIES],
+            entry_cells: [Cell::EMPTY; ENTRIES],
+            entry_rows: [Row::EMPTY; ENTRIES],
+            bytes: [0; BYTES],
+        }
     }
 }
 
@@ -24,19 +49,71 @@ impl<const M: usize, const E: usize, const B: usize> Default for Memory<M, E, B>
 
 /// The tables of a node: lent by the caller or, with feature `alloc`, owned.
 #[derive(Debug)]
-pub struct Storage<'a>(PhantomData<&'a mut ()>);
+pub struct Storage<'a> {
+    pub(crate) members: Slice<'a, MemberSlot>,
+    pub(crate) member_cells: Slice<'a, Cell>,
+    pub(crate) member_rows: Slice<'a, Row>,
+    pub(crate) entries: Slice<'a, EntrySlot>,
+    pub(crate) entry_cells: Slice<'a, Cell>,
+    pub(crate) entry_rows: Slice<'a, Row>,
+    pub(crate) bytes: Slice<'a, u8>,
+}
+
+impl Storage<'_> {
+    /// Checks the sizes: the same limits on every target.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            ("members", self.members.len(), MEMBERS_MIN, SLOTS_MAX),
+            ("entries", self.entries.len(), 0, SLOTS_MAX),
+            ("bytes", self.bytes.len(), 0, u32::MAX as usize / 2),
+        ];
+        checks.iter().find(|(_, given, min, max)| given < min || given > max).map_or(
+            Ok(()),
+            |&(table, given, min, max)| Err(ConfigError::Capacity { table, given, min, max }),
+        )
+    }
+}
 
 impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, E, B>> for Storage<'a> {
-    fn from(_memory: &'a mut Memory<M, E, B>) -> Self {
-        Self(PhantomData)
+    /// Lends the memory; what an earlier node left in it is wiped.
+    fn from(memory: &'a mut Memory<M, E, B>) -> Self {
+        let Memory { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = memory;
+        members.fill(MemberSlot::EMPTY);
+        member_cells.fill(Cell::EMPTY);
+        entries.fill(EntrySlot::EMPTY);
+        entry_cells.fill(Cell::EMPTY);
+        Self {
+            members: Slice::Lent(members),
+            member_cells: Slice::Lent(member_cells),
+            member_rows: Slice::Lent(member_rows),
+            entries: Slice::Lent(entries),
+            entry_cells: Slice::Lent(entry_cells),
+            entry_rows: Slice::Lent(entry_rows),
+            bytes: Slice::Lent(bytes),
+        }
     }
 }
 
 #[cfg(feature = "alloc")]
 impl Storage<'static> {
-    /// Tables on the heap for this many members and entries, and this many bytes of keys, values and tags.
+    /// Tables on the heap for this many members and entries, and this many bytes of keys, values and tags. They never
+    /// grow: the node allocates nothing after this.
     #[must_use]
-    pub fn with_capacity(_members: usize, _entries: usize, _bytes: usize) -> Self {
-        Self(PhantomData)
+    pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
+        fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
+            Slice::Owned(alloc::vec![empty; len].into_boxed_slice())
+        }
+        Self {
+            members: boxed(MemberSlot::EMPTY, members),
+            member_cells: boxed(Cell::EMPTY, members),
+            member_rows: boxed(Row::EMPTY, members),
+            entries: boxed(EntrySlot::EMPTY, entries),
+            entry_cells: boxed(Cell::EMPTY, entries),
+            entry_rows: boxed(Row::EMPTY, entries),
+            bytes: boxed(0, bytes),
+        }
     }
 }
+
+/// A node and one other.
+const MEMBERS_MIN: usize = 2;

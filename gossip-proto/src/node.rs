@@ -1,18 +1,29 @@
-//! The node: the only file that knows all rooms.
+//! The node: the only module that knows all rooms. It takes facts and time in, and gives datagrams, events and one
+//! deadline out.
 
-use core::marker::PhantomData;
-use core::time::Duration;
+mod input;
+mod output;
+mod timeout;
 
 use crate::addr::{Addr, NodeId};
 use crate::config::{Config, ConfigError};
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
+use crate::membership::{
+    CONTACTS_MAX, Contacts, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
+};
 use crate::memory::Storage;
-use crate::rng::Seed;
+use crate::repair::{Replies, Session, Tree, root_digest};
+use crate::rng::{Rng, Seed};
+use crate::slab::Link;
+use crate::slab::index::Key;
+use crate::spread::{Budget, Credits, Rounds};
+use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
 use crate::stats::Stats;
-use crate::time::Instant;
+use crate::time::{Instant, Tick};
+use crate::wire::{Envelope, Table};
 
-pub use crate::state::{Entry, Kind, PutOptions, Value};
+use timeout::Timers;
 
 /// A datagram to send.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,48 +34,6 @@ pub struct Transmit<'b> {
     pub payload: &'b [u8],
 }
 
-/// What a member is, as far as this node knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum MemberState {
-    /// It answers.
-    Alive,
-    /// It answered no probe, and has not refuted yet.
-    Suspect,
-    /// It was suspected, and did not refute in time.
-    Dead,
-    /// It said farewell.
-    Left,
-}
-
-/// A member of the swarm, as this node knows it. The node itself is one.
-#[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
-    /// Who.
-    pub id: NodeId,
-    /// Where datagrams for it go.
-    pub addr: Addr,
-    /// Its state.
-    pub state: MemberState,
-    /// How often it has refuted or restarted.
-    pub incarnation: u32,
-    /// When a datagram of its own last arrived.
-    pub heard: Option<Instant>,
-    /// The last round trip of a probe.
-    pub rtt: Option<Duration>,
-    /// The summary root that it last told, if any.
-    pub root: Option<u32>,
-    tags: &'a [u8],
-}
-
-impl<'a> Member<'a> {
-    /// Its tags: name and value.
-    pub fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let _ = self.tags;
-        core::iter::empty()
-    }
-}
-
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -73,7 +42,7 @@ pub enum Lifecycle {
     Alone,
     /// It asks its contacts to be taken in.
     Joining,
-    /// Somebody has answered.
+    /// Somebody has answered, or has joined through it.
     Member,
     /// It is saying farewell.
     Leaving,
@@ -87,7 +56,7 @@ pub enum Lifecycle {
 pub struct Convergence {
     /// Live members, this node among them.
     pub live: usize,
-    /// How many of them last told this node's own summary root, this node among them.
+    /// How many of them last told this node's own summary root, this node among them; none while it is still joining.
     pub agreeing: usize,
     /// This node's summary root.
     pub root: u32,
@@ -109,202 +78,566 @@ impl Convergence {
     }
 }
 
-/// A gossip node: see the module docs.
+/// A gossip node: one protocol state machine without I/O, clock, entropy or heap.
+///
+/// Its methods are of four kinds. `handle_*` take facts in: a datagram, the time. Verbs such as [`put`](Node::put) are what
+/// the application wants. `poll_*` give out what follows, and are to be asked after either until they return `None`.
+/// Everything else is a getter, and changes nothing. `now` never goes backwards; where it does, it is taken to stand still.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use gossip_proto::{Addr, Config, Event, Instant, Memory, Node, NodeId, PutOptions, Seed};
+///
+/// // Two nodes, joined by a wire that is a loop.
+/// let (mut room_a, mut room_b) = (Memory::<16, 64, 4096>::new(), Memory::<16, 64, 4096>::new());
+/// let (at_a, at_b) = (Addr::new(b"a").unwrap(), Addr::new(b"b").unwrap());
+/// let mut a = Node::new(NodeId(1), at_a, Config::lan("demo"), &mut room_a, Seed::new([1; 32]))?;
+/// let mut b = Node::new(NodeId(2), at_b, Config::lan("demo"), &mut room_b, Seed::new([2; 32]))?;
+///
+/// let mut now = Instant::ZERO;
+/// b.join(now, at_a)?;
+/// a.put(now, b"greeting", b"hello", PutOptions::new())?;
+/// let mut buf = [0; 1400];
+/// while b.get(b"greeting").is_none() {
+///     // Send what there is to send ...
+///     while let Some(transmit) = a.poll_transmit(now, &mut buf) {
+///         let len = transmit.payload.len();
+///         b.handle_datagram(now, at_a, &mut buf[..len])?;
+///     }
+///     while let Some(transmit) = b.poll_transmit(now, &mut buf) {
+///         let len = transmit.payload.len();
+///         a.handle_datagram(now, at_b, &mut buf[..len])?;
+///     }
+///     // ... tell the application what has changed ...
+///     while let Some(event) = b.poll_event() {
+///         if let Event::Entry { key, .. } = event {
+///             assert_eq!(key, b"greeting");
+///         }
+///     }
+///     // ... and wait for a datagram or for the next deadline, whichever comes first.
+///     now = [a.poll_timeout(), b.poll_timeout()].into_iter().flatten().min().expect("they have timers").max(now);
+///     a.handle_timeout(now);
+///     b.handle_timeout(now);
+/// }
+/// assert_eq!(b.get(b"greeting").map(|entry| entry.value()), Some(&b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-pub struct Node<'a>(PhantomData<&'a mut ()>, Config, Stats);
+pub struct Node<'a> {
+    config: Config,
+    envelope: Envelope,
+    rng: Rng,
+    stats: Stats,
+    now: Instant,
+    lifecycle: Lifecycle,
+    members: Members<'a>,
+    store: Store<'a>,
+    clock: Clock,
+    /// The writer in the versions of this life (rule R2).
+    life: u64,
+    /// The digest of all entries that datagrams carry.
+    root: u32,
+    prober: Prober,
+    contacts: Contacts,
+    direct: heapless::Deque<Direct, DIRECT_MAX>,
+    replies: Replies,
+    sessions: [Session; 2],
+    wanted: Wanted,
+    rounds: Rounds,
+    credits: Credits,
+    budget: Budget,
+    timers: Timers,
+    farewells: u8,
+    told: Told,
+    converged: bool,
+    since: Instant,
+}
 
+/// Something to say to one address, be it a member's or not.
+#[derive(Clone, Copy, Debug)]
+struct Direct {
+    to: Addr,
+    /// Whom the datagram is bound to, if it is known who is there.
+    id: Option<NodeId>,
+    what: Errand,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    Ping(u32),
+    Ack(u32),
+    PingReq { number: u32, target: NodeId, addr: Addr },
+    Join,
+}
+
+impl Direct {
+    fn addr(&self) -> Addr {
+        self.to
+    }
+}
+
+/// What the application is still to be told of the node itself, and what it was told last.
+#[derive(Debug)]
+struct Told {
+    joined: bool,
+    left: bool,
+    converged: bool,
+}
+
+/// The entries that were asked for lately, so that two offers of one entry do not fetch it twice.
+#[derive(Debug, Default)]
+struct Wanted {
+    asked: [(u32, Tick); WANTED_MAX],
+    next: usize,
+}
+
+impl Wanted {
+    /// Whether to ask for this key, which is then noted.
+    fn ask(&mut self, key: Key, now: Instant) -> bool {
+        let (short, now) = (key.key() as u32, Tick::at(now));
+        if self.asked.iter().any(|(asked, at)| *asked == short && now.0.saturating_sub(at.0) < WANTED_TICKS) {
+            return false;
+        }
+        if let Some(place) = self.asked.get_mut(self.next) {
+            *place = (short, now);
+        }
+        self.next = (self.next + 1) % WANTED_MAX;
+        true
+    }
+}
+
+/// The doors.
 impl<'a> Node<'a> {
     /// How many contacts a node keeps.
-    pub const CONTACTS_MAX: usize = 8;
+    pub const CONTACTS_MAX: usize = CONTACTS_MAX;
     /// The longest key, in bytes.
     pub const KEY_LEN_MAX: usize = 255;
-    /// The longest tags, in bytes.
+    /// The longest tags, in bytes: names and values, and two bytes for each pair. A member's record with tags of this length
+    /// still leaves room in a datagram of 512 bytes.
     pub const TAGS_LEN_MAX: usize = 255;
 
     /// Makes a node that knows nobody.
     ///
+    /// `id` is unique in the swarm and the same after a restart; `addr` is where others reach this node. `seed` is new for
+    /// every life of every node.
+    ///
     /// # Errors
     /// A field of `config` or a size of `storage` that is out of its range.
     pub fn new(
-        _id: NodeId,
-        _addr: Addr,
+        id: NodeId,
+        addr: Addr,
         config: Config,
         storage: impl Into<Storage<'a>>,
-        _seed: Seed,
+        seed: Seed,
     ) -> Result<Self, ConfigError> {
-        let _ = storage.into();
-        config.validate()?;
-        Ok(Self(PhantomData, config, Stats::default()))
+        Self::build(id, addr, config, storage.into(), &seed)
     }
 
-    /// Takes in a datagram that arrived from `from`. Sealed datagrams are opened in place.
+    #[inline(never)]
+    fn build(id: NodeId, addr: Addr, config: Config, storage: Storage<'a>, seed: &Seed) -> Result<Self, ConfigError> {
+        config.validate()?;
+        storage.validate()?;
+        let Storage { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = storage;
+        let capacity = ConfigError::Capacity { table: "members", given: members.len(), min: 2, max: members.len() };
+        let members = Members::new(members, member_cells, member_rows, config.swarm, id, addr).ok_or(capacity)?;
+        let hash = StateHash::new(config.swarm.as_bytes());
+        let mut rng = Rng::new(seed);
+        let mut node = Self {
+            envelope: Envelope { key: config.swarm, own: id },
+            stats: Stats::default(),
+            now: Instant::ZERO,
+            lifecycle: Lifecycle::Alone,
+            members,
+            store: Store::new(entries, entry_cells, entry_rows, bytes, hash, &config),
+            clock: Clock::new(config.clock_skew_max),
+            life: rng.secret(),
+            rng,
+            root: 0,
+            prober: Prober::default(),
+            contacts: Contacts::default(),
+            direct: heapless::Deque::new(),
+            replies: Replies::default(),
+            sessions: [Session::new(), Session::new()],
+            wanted: Wanted::default(),
+            rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
+            credits: Credits::new(&config.shares),
+            budget: Budget::new(config.bytes_per_second, config.datagram_len_max),
+            timers: Timers::default(),
+            farewells: 0,
+            told: Told { joined: false, left: false, converged: true },
+            converged: true,
+            since: Instant::ZERO,
+            config,
+        };
+        node.root = node.table_digest(Table::Entries) as u32;
+        Ok(node)
+    }
+
+    /// Takes in a datagram that arrived from `from`. It is mutable since sealed datagrams are opened in place.
     ///
     /// # Errors
     /// Why it was refused; nothing changed but a counter.
-    pub fn handle_datagram(&mut self, _now: Instant, _from: Addr, _datagram: &mut [u8]) -> Result<(), Rejected> {
-        unimplemented!()
+    #[inline(never)]
+    pub fn handle_datagram(&mut self, now: Instant, from: Addr, datagram: &mut [u8]) -> Result<(), Rejected> {
+        let now = self.advance(now);
+        let taken = self.take_in(now, from, datagram);
+        self.note_convergence(now);
+        taken.inspect_err(|rejected| {
+            let counter = match rejected {
+                Rejected::TooShort => &mut self.stats.refused_short,
+                Rejected::Version => &mut self.stats.refused_version,
+                Rejected::Check => &mut self.stats.refused_check,
+                Rejected::Malformed => &mut self.stats.refused_malformed,
+                Rejected::OwnId => &mut self.stats.refused_own_id,
+                Rejected::Left => &mut self.stats.refused_left,
+            };
+            *counter += 1;
+        })
     }
 
-    /// Does what is due. An early or extra call does nothing.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        unimplemented!()
+    /// Does what is due. A call before [`Node::poll_timeout`] says so does nothing.
+    #[inline(never)]
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.lifecycle != Lifecycle::Left {
+            self.time_out(now);
+            self.note_convergence(now);
+        }
     }
 
-    /// Tells the wall clock: microseconds since 1970 at `now`. Without it the node follows the clocks that it hears.
-    pub fn handle_wall_clock(&mut self, _now: Instant, _unix_micros: u64) {
-        unimplemented!()
+    /// Takes in a reading of a wall clock: microseconds since 1970 at `now`. Without one the node follows the clocks that
+    /// it hears. A reading outside the years 2020 to 2099 is that of a clock that was never set, and is not taken.
+    pub fn handle_wall_clock(&mut self, now: Instant, unix_micros: u64) {
+        let now = self.advance(now);
+        self.clock.set_wall(now, unix_micros);
     }
 
     /// The next datagram to send, encoded into `buf`, whose length is the most that it may take. `None`: nothing to send
     /// before the next input.
     #[must_use]
-    pub fn poll_transmit<'b>(&mut self, _now: Instant, _buf: &'b mut [u8]) -> Option<Transmit<'b>> {
-        unimplemented!()
+    #[inline(never)]
+    pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
+        let now = self.advance(now);
+        if self.lifecycle == Lifecycle::Left { None } else { self.fill(now, buf) }
     }
 
     /// The next thing that the application was not told yet.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        unimplemented!()
+        if self.members.take_lagged() {
+            return Some(Event::Lagged);
+        }
+        if core::mem::take(&mut self.told.joined) {
+            return Some(Event::Joined);
+        }
+        if let Some((id, change)) = self.members.poll_change() {
+            return Some(Event::Member { id, change });
+        }
+        if let Some((slot, change, conflict)) = self.store.poll_change() {
+            return Some(Event::Entry { key: self.store.key(slot), change, conflict });
+        }
+        let converged = self.convergence().is_converged();
+        if core::mem::replace(&mut self.told.converged, converged) != converged {
+            return Some(if converged { Event::Converged } else { Event::Diverged });
+        }
+        core::mem::take(&mut self.told.left).then_some(Event::Left)
     }
 
-    /// When to call [`Node::handle_timeout`] next; `None`: never, unless there is input.
+    /// When to call [`Node::handle_timeout`] next, perhaps in the past; `None`: never, unless there is input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        if self.lifecycle == Lifecycle::Left { None } else { self.next_timeout() }
     }
 
-    /// Asks the node at `contact` to take this one in, again and again until somebody answers. Contacts are kept for life.
+    /// Asks the node at `contact` to take this one in, again and again until somebody answers. Contacts are kept for life:
+    /// a part of the swarm that was lost is looked for there too.
     ///
     /// # Errors
-    /// Too many contacts, an empty address, or a node that has left.
-    pub fn join(&mut self, _now: Instant, _contact: Addr) -> Result<(), JoinError> {
-        unimplemented!()
+    /// Too many contacts, an empty address, or a node that is leaving.
+    pub fn join(&mut self, now: Instant, contact: Addr) -> Result<(), JoinError> {
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(JoinError::Left);
+        }
+        self.contacts.add(contact)?;
+        if self.lifecycle == Lifecycle::Alone {
+            self.lifecycle = Lifecycle::Joining;
+        }
+        self.ask_contacts(now);
+        self.start_timers(now);
+        Ok(())
     }
 
-    /// Says farewell; [`Event::Left`] tells when it has gone out.
-    pub fn leave(&mut self, _now: Instant) {
-        unimplemented!()
+    /// Says farewell to some members, who tell the others; [`Event::Left`] says when that has gone out. Until then the node
+    /// must still be polled; afterwards it is silent for ever.
+    pub fn leave(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return;
+        }
+        self.lifecycle = Lifecycle::Leaving;
+        self.members.update(OWN, |slot| slot.state = MemberState::Left);
+        self.timers = Timers::default();
+        self.sessions = [Session::new(), Session::new()];
+        self.replies = Replies::default();
+        self.direct.clear();
+        self.farewells = FAREWELLS;
+        self.farewell(now);
     }
 
-    /// Replaces this node's tags.
+    /// Replaces this node's tags, which its record carries to every member.
     ///
     /// # Errors
-    /// Tags that are too long, or no room for them.
+    /// Tags that are too long, no room for them, or a node that is leaving.
     pub fn set_tags<'t>(
         &mut self,
-        _now: Instant,
-        _tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+        now: Instant,
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
     ) -> Result<(), TagsError> {
-        unimplemented!()
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(TagsError::Left);
+        }
+        let mut buf = [0; Self::TAGS_LEN_MAX];
+        let len = encode_tags(&mut buf, tags).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
+        let bytes = buf.get(..len).unwrap_or_default();
+        let old = self.members.get(OWN).map_or(Link::NONE, |slot| slot.tags);
+        let kept = if bytes.is_empty() {
+            self.drop_tags(old);
+            Link::NONE
+        } else {
+            Link::to(self.store.blob_put(old.get(), bytes).ok_or(TagsError::Full)?)
+        };
+        self.members.update(OWN, |slot| {
+            slot.tags = kept;
+            slot.tags_version = slot.tags_version.saturating_add(1);
+        });
+        self.announce(now);
+        Ok(())
     }
 
     /// Changes the address that this node announces.
-    pub fn set_addr(&mut self, _now: Instant, _addr: Addr) {
-        unimplemented!()
+    pub fn set_addr(&mut self, now: Instant, addr: Addr) {
+        let now = self.advance(now);
+        if self.addr() != addr && !addr.is_none() {
+            self.members.update(OWN, |slot| {
+                slot.addr = addr;
+                slot.incarnation = slot.incarnation.saturating_add(1);
+            });
+            self.announce(now);
+        }
     }
 
     /// Writes an entry.
     ///
     /// # Errors
     /// What does not fit, with the limit; nothing is changed.
-    pub fn put(&mut self, _now: Instant, _key: &[u8], _value: &[u8], _options: PutOptions) -> Result<(), PutError> {
-        unimplemented!()
+    #[inline(never)]
+    pub fn put(&mut self, now: Instant, key: &[u8], value: &[u8], options: PutOptions) -> Result<(), PutError> {
+        self.write(now, key, Some(value), options).map(|_| ())
     }
 
     /// Deletes an entry; `Ok(false)` when there is none.
     ///
     /// # Errors
     /// What does not fit: a tombstone takes room too.
-    pub fn delete(&mut self, _now: Instant, _key: &[u8]) -> Result<bool, PutError> {
-        unimplemented!()
+    #[inline(never)]
+    pub fn delete(&mut self, now: Instant, key: &[u8]) -> Result<bool, PutError> {
+        let Some(kind) = self.get(key).map(|entry| entry.kind()) else { return Ok(false) };
+        self.write(now, key, None, PutOptions::new().kind(kind)).map(|()| true)
     }
 
     /// The entry with this key, if it has a value.
     #[must_use]
-    pub fn get(&self, _key: &[u8]) -> Option<Entry<'_>> {
-        unimplemented!()
+    pub fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
+        self.store.entry(self.store.find(key)?)
     }
 
-    /// All entries whose keys begin with `prefix`, ordered by the hash of their topic and then of their key. A prefix
-    /// that holds a `/` names a topic and costs as much as the topic has entries; any other costs as much as there are entries.
-    pub fn scan<'s>(&'s self, _prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + 's {
-        core::iter::empty()
+    /// All entries whose keys begin with `prefix`, ordered by the hash of their topic and then of their key. A prefix that
+    /// holds a `/` costs as much as its topic has entries; any other costs as much as there are entries.
+    pub fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
+        self.store.scan(prefix)
     }
 
-    /// All members that this node knows, itself among them.
-    pub fn members(&self) -> impl Iterator<Item = Member<'_>> + '_ {
-        core::iter::empty()
+    /// All members that this node knows, itself and the dead among them, in no order that means anything.
+    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        self.members.iter().map(|(ix, _)| self.view(ix))
     }
 
     /// The member with this id.
     #[must_use]
-    pub fn member(&self, _id: NodeId) -> Option<Member<'_>> {
-        unimplemented!()
+    pub fn member(&self, id: NodeId) -> Option<Member<'_>> {
+        self.members.find(id).map(|ix| self.view(ix))
     }
 
-    /// How many members are alive or suspect, this node among them. Costs nothing.
+    /// How many members are alive or suspect, this node among them.
     #[must_use]
     pub fn live(&self) -> usize {
-        unimplemented!()
+        self.members.peers() + 1
     }
 
     /// How far the swarm agrees with this node.
     #[must_use]
     pub fn convergence(&self) -> Convergence {
-        unimplemented!()
+        let joining = self.lifecycle == Lifecycle::Joining;
+        let agreeing = if joining { 0 } else { self.members.agreeing() + 1 };
+        Convergence { live: self.live(), agreeing, root: self.root, since: self.since }
     }
 
-    /// The live members that do not agree with this node, and when each last did.
-    pub fn disagreeing(&self) -> impl Iterator<Item = (NodeId, Option<Instant>)> + '_ {
-        core::iter::empty()
+    /// The live members that are not known to agree with this node, and when each last did, within 65 ms.
+    pub fn disagreeing(&self) -> impl Iterator<Item = (NodeId, Option<Instant>)> + use<'_, 'a> {
+        self.members.iter().filter(|(ix, slot)| *ix != OWN && slot.is_live() && !self.members.agrees(*ix)).map(
+            |(_, slot)| (slot.id, (slot.agreed != Tick::default()).then(|| slot.agreed.instant())),
+        )
     }
 
     /// This node's id.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        unimplemented!()
+        self.envelope.own
     }
 
     /// The address that this node announces.
     #[must_use]
     pub fn addr(&self) -> Addr {
-        unimplemented!()
+        self.members.get(OWN).map_or(Addr::NONE, |slot| slot.addr)
     }
 
     /// This node's incarnation: how often it has refuted or found an older life of itself.
     #[must_use]
     pub fn incarnation(&self) -> u32 {
-        unimplemented!()
+        self.members.get(OWN).map_or(0, |slot| slot.incarnation)
     }
 
     /// Where this node is in its life.
     #[must_use]
     pub fn lifecycle(&self) -> Lifecycle {
-        unimplemented!()
+        self.lifecycle
     }
 
     /// The configuration that the node was made with.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.1
+        &self.config
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.2
+        &self.stats
     }
 
-    /// Entries in use, deleted ones among them, and how many there is room for.
+    /// Members in use, the dead that are remembered among them, and how many there is room for.
+    #[must_use]
+    pub fn members_used(&self) -> (usize, usize) {
+        (self.members.len(), self.members.capacity())
+    }
+
+    /// Entries in use, deleted ones and tags among them, and how many there is room for.
     #[must_use]
     pub fn entries_used(&self) -> (usize, usize) {
-        unimplemented!()
+        self.store.used()
     }
 
     /// Bytes in use by keys, values and tags, and how many there is room for.
     #[must_use]
     pub fn bytes_used(&self) -> (usize, usize) {
-        unimplemented!()
+        self.store.bytes_used()
     }
 }
+
+/// What the doors have in common.
+impl Node<'_> {
+    /// Time stands still rather than go back.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn write(&mut self, now: Instant, key: &[u8], value: Option<&[u8]>, options: PutOptions) -> Result<(), PutError> {
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(PutError::Left);
+        }
+        let floor = self.store.next_stamp_floor(key);
+        let stamp = self.clock.stamp(now, floor);
+        let slot = self.store.put(self.life, stamp, key, value, options.kind)?;
+        self.entry_changed(now, slot, options.urgent);
+        self.refresh_root();
+        self.note_convergence(now);
+        Ok(())
+    }
+
+    /// An entry is new here: pass it on, and soon.
+    fn entry_changed(&mut self, now: Instant, slot: usize, urgent: bool) {
+        if self.members.peers() > 0 {
+            self.store.heat(slot, self.transmissions(), urgent);
+            self.rounds.hasten(now);
+        }
+    }
+
+    /// How many times news is passed on.
+    fn transmissions(&self) -> u8 {
+        transmissions(self.config.rumor_mult, self.live())
+    }
+
+    fn announce(&mut self, now: Instant) {
+        if self.members.peers() > 0 {
+            self.members.heat(OWN, self.transmissions());
+            self.rounds.hasten(now);
+        }
+    }
+
+    /// Brings the root that datagrams carry in step with the entries.
+    fn refresh_root(&mut self) {
+        let root = self.table_digest(Table::Entries) as u32;
+        if root != self.root {
+            self.root = root;
+            self.members.new_epoch();
+            self.session(Table::Entries).resume();
+        }
+    }
+
+    /// Keeps the moment at which agreement was last reached or lost.
+    fn note_convergence(&mut self, now: Instant) {
+        let converged = self.convergence().is_converged();
+        if core::mem::replace(&mut self.converged, converged) != converged {
+            self.since = now;
+        }
+    }
+
+    fn session(&mut self, table: Table) -> &mut Session {
+        let [members, entries] = &mut self.sessions;
+        match table {
+            Table::Members => members,
+            Table::Entries => entries,
+        }
+    }
+
+    fn tree(&self, table: Table) -> Tree<'_> {
+        let (index, cells) = match table {
+            Table::Members => self.members.index(),
+            Table::Entries => (self.store.index(), self.store.cells()),
+        };
+        Tree { index, cells, key: &self.config.swarm }
+    }
+
+    fn table_digest(&self, table: Table) -> u64 {
+        let Tree { index, cells, key } = self.tree(table);
+        root_digest(key, &index.root(cells))
+    }
+
+    fn view(&self, ix: usize) -> Member<'_> {
+        let slot = self.members.get(ix).unwrap_or(&crate::membership::MemberSlot::EMPTY);
+        Member::new(slot, slot.tags.get().map_or(&[], |blob| self.store.blob(blob)))
+    }
+}
+
+/// How many errands wait for one another at most; an adapter sends after every datagram, so they hardly ever meet.
+const DIRECT_MAX: usize = 16;
+/// How many questions for entries are remembered, and for how long, in ticks: two of them are 65 to 131 ms.
+const WANTED_MAX: usize = 8;
+const WANTED_TICKS: u32 = 2;
+/// How many rounds of farewells a node says: at 30 % loss and fanout 3, nobody hears one in 2 of 100,000 cases.
+const FAREWELLS: u8 = 3;

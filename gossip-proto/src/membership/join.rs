@@ -42,10 +42,6 @@ impl Contacts {
         addr
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
-        self.addrs.iter().copied()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.addrs.is_empty()
     }

@@ -12,7 +12,7 @@ mod tags;
 
 use core::time::Duration;
 
-pub(crate) use join::Contacts;
+pub(crate) use join::{CONTACTS_MAX, Contacts};
 pub(crate) use probe::{Prober, Relay, rtt_units};
 pub(crate) use rules::{Report, Verdict, accept_alive, accept_report};
 pub(crate) use table::{MemberSlot, Members, OWN};

@@ -45,7 +45,7 @@ impl MemberState {
 pub(crate) const OWN: usize = 0;
 
 /// One member; all-zero is a free slot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct MemberSlot {
     pub(crate) id: NodeId,
     /// Who accused it, while it is suspect or dead.
@@ -79,9 +79,8 @@ pub(crate) struct MemberSlot {
 }
 
 /// What the application was last told of a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
-    #[default]
     Nothing,
     Was(MemberState),
 }
@@ -124,6 +123,31 @@ impl Timed for MemberSlot {
 }
 
 impl MemberSlot {
+    /// A free slot.
+    pub(crate) const EMPTY: Self = Self {
+        id: NodeId(0),
+        by: NodeId(0),
+        addr: Addr::NONE,
+        incarnation: 0,
+        tags_version: 0,
+        root: 0,
+        heard: Tick(0),
+        agreed: Tick(0),
+        agreed_epoch: 0,
+        rtt: 0,
+        state: MemberState::Alive,
+        in_use: false,
+        told: Told::Nothing,
+        updated: false,
+        left: 0,
+        tags: Link::NONE,
+        order: 0,
+        position: Link::NONE,
+        rumor: Hook::EMPTY,
+        changed: Hook::EMPTY,
+        place: Place::EMPTY,
+    };
+
     /// Whether it is somebody to talk to.
     pub(crate) fn is_live(&self) -> bool {
         self.in_use && self.state.is_live()
@@ -189,7 +213,7 @@ impl<'a> Members<'a> {
     pub(crate) fn insert(&mut self, id: NodeId, addr: Addr) -> Option<(usize, Link)> {
         let (ix, orphan) = self.vacate()?;
         let slot = self.slots.get_mut(ix)?;
-        *slot = MemberSlot { id, addr, in_use: true, order: slot.order, ..MemberSlot::default() };
+        *slot = MemberSlot { id, addr, in_use: true, order: slot.order, ..MemberSlot::EMPTY };
         let key = self.hash_id(id);
         let item = self.hash_item(ix);
         // A collision of 96-bit hashes is a member that cannot be held.
@@ -501,7 +525,7 @@ impl<'a> Members<'a> {
 
     fn release(&mut self, ix: usize) {
         if let Some(slot) = self.slots.get_mut(ix) {
-            *slot = MemberSlot { order: slot.order, tags: self.free, ..MemberSlot::default() };
+            *slot = MemberSlot { order: slot.order, tags: self.free, ..MemberSlot::EMPTY };
             self.free = Link::to(ix);
         }
     }

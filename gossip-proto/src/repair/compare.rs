@@ -103,6 +103,11 @@ impl Tree<'_> {
         self.index.sum(self.cells, prefix).count as usize
     }
 
+    /// Where the items under `prefix` part: as long a prefix as they all share.
+    pub(crate) fn span(&self, prefix: Prefix) -> Prefix {
+        self.index.span(self.cells, prefix).unwrap_or(prefix)
+    }
+
     /// Which of the sixteen parts under `prefix` hold anything.
     pub(crate) fn parts(&self, prefix: Prefix) -> u16 {
         let sums = self.index.children(self.cells, prefix);

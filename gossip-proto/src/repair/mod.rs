@@ -9,6 +9,6 @@ mod compare;
 mod replies;
 mod session;
 
-pub(crate) use compare::{Finding, Tree, root_digest};
+pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
 pub(crate) use replies::{Replies, Row, Task};
 pub(crate) use session::{Session, Step};

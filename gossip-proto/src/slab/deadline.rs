@@ -20,6 +20,16 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place(Link);
 
+impl Row {
+    /// No deadline.
+    pub(crate) const EMPTY: Self = Self { tick: 0, slot: 0 };
+}
+
+impl Place {
+    /// No deadline.
+    pub(crate) const EMPTY: Self = Self(Link::NONE);
+}
+
 /// A slot that may have a deadline.
 pub(crate) trait Timed {
     fn place(&self) -> Place;

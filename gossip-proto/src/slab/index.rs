@@ -34,6 +34,18 @@ pub(crate) struct Cell {
     leaf: Leaf,
 }
 
+impl Cell {
+    /// Neither a leaf nor an inner node.
+    pub(crate) const EMPTY: Self = Self {
+        key: Key::new(0, 0),
+        item: Item::ZERO,
+        sum: Sum { count: 0, sum: Item::ZERO },
+        children: [0; 2],
+        fork: 0,
+        leaf: Leaf::Absent,
+    };
+}
+
 /// What is known of a cell's own leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Leaf {

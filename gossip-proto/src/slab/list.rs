@@ -19,6 +19,11 @@ pub(crate) struct Hook {
     next: Link,
 }
 
+impl Hook {
+    /// In no list.
+    pub(crate) const EMPTY: Self = Self { prev: Link::NONE, next: Link::NONE };
+}
+
 /// A slot with a hook for the lists of `Tag`.
 pub(crate) trait Hooked<Tag> {
     fn hook(&self) -> &Hook;

@@ -125,18 +125,17 @@ impl<'b> Writer<'b> {
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len).max(self.empty_len);
     }
+}
 
-    /// Closes the datagram, bound to `destination` when its id is known.
-    pub(crate) fn finish(self, envelope: &Envelope, destination: Option<NodeId>) -> &'b [u8] {
-        let Self { buf, len, .. } = self;
-        let first = if destination.is_some() { BOUND } else { UNBOUND };
-        let Some(datagram) = buf.get_mut(..len) else { return &[] };
-        if let Some((head, body)) = datagram.split_first_chunk_mut::<ENVELOPE_LEN>() {
-            let [a, b, c, d] = check(&envelope.key, first, destination.unwrap_or_default(), body).to_le_bytes();
-            *head = [first, a, b, c, d];
-        }
-        datagram
+/// Closes the datagram in the first `len` bytes of `buf`, bound to `destination` when its id is known.
+pub(crate) fn close<'b>(buf: &'b mut [u8], len: usize, envelope: &Envelope, destination: Option<NodeId>) -> &'b [u8] {
+    let first = if destination.is_some() { BOUND } else { UNBOUND };
+    let Some(datagram) = buf.get_mut(..len) else { return &[] };
+    if let Some((head, body)) = datagram.split_first_chunk_mut::<ENVELOPE_LEN>() {
+        let [a, b, c, d] = check(&envelope.key, first, destination.unwrap_or_default(), body).to_le_bytes();
+        *head = [first, a, b, c, d];
     }
+    datagram
 }
 
 fn check(key: &SwarmKey, first: u8, destination: NodeId, body: &[u8]) -> u32 {

@@ -107,6 +107,11 @@ pub(crate) struct Items<'a> {
     pub(crate) digests: &'a [u8],
 }
 
+impl MemberItem<'_> {
+    /// Nobody.
+    pub(crate) const EMPTY: Self = Self { id: NodeId(0), incarnation: 0, addr: Addr::NONE, tags_version: 0, tags: &[] };
+}
+
 impl Message<'_> {
     /// What postcard cannot check.
     pub(super) fn is_well_formed(&self) -> bool {

@@ -67,7 +67,7 @@ impl Key {
     }
 
     /// Bits `n` to `n + 3`.
-    pub(super) fn nibble(self, n: u8) -> u8 {
+    pub(crate) fn nibble(self, n: u8) -> u8 {
         (n..n + 4).fold(0, |nibble, n| nibble << 1 | self.bit(n) as u8)
     }
 
@@ -140,6 +140,8 @@ impl Prefix {
 }
 
 impl Item {
+    pub(crate) const ZERO: Self = Self([0; 3]);
+
     pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         Self([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes))

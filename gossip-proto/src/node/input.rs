@@ -1,0 +1,425 @@
+//! Facts in: what a datagram changes.
+
+use core::time::Duration;
+
+use super::{Direct, Errand, Lifecycle, Node};
+use crate::addr::{Addr, NodeId};
+use crate::error::Rejected;
+use crate::membership::{
+    MemberState, OWN, Relay, Report, Verdict, accept_alive, accept_report, rtt_units, suspicion, transmissions,
+};
+use crate::repair::{Finding, Row, Task};
+use crate::slab::Link;
+use crate::slab::index::{Key, Prefix};
+use crate::state::Outcome;
+use crate::time::Instant;
+use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
+
+/// The datagram that is being taken in.
+#[derive(Clone, Copy)]
+struct Context {
+    now: Instant,
+    from: Addr,
+    sender: NodeId,
+    /// The sender's slot, if there is one for it.
+    peer: Option<usize>,
+    /// What it carries is no news: a comparison showed that it was missing here.
+    copies: bool,
+}
+
+impl Node<'_> {
+    pub(super) fn take_in(&mut self, now: Instant, from: Addr, datagram: &mut [u8]) -> Result<(), Rejected> {
+        if self.lifecycle == Lifecycle::Left {
+            return Err(Rejected::Left);
+        }
+        let len = datagram.len();
+        let (header, messages) = wire::open(datagram, &self.envelope)?;
+        // All is decoded once before anything is applied: a datagram changes everything that it says, or nothing.
+        if messages.clone().any(|message| message.is_err()) {
+            return Err(Rejected::Malformed);
+        }
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += len as u64;
+        let peer = self.meet(now, from, &header);
+        let before = self.stats.entries_new;
+        let mut context = Context { now, from, sender: header.id, peer, copies: false };
+        for message in messages.flatten() {
+            if message == Message::Copies {
+                context.copies = !context.copies;
+            } else {
+                self.apply(&context, &message);
+            }
+        }
+        self.refresh_root();
+        let moved = self.stats.entries_new > before || context.copies;
+        self.compare_roots(now, peer, header.root, moved);
+        Ok(())
+    }
+
+    /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
+    fn meet(&mut self, now: Instant, from: Addr, header: &Header) -> Option<usize> {
+        if self.lifecycle == Lifecycle::Joining {
+            self.lifecycle = Lifecycle::Member;
+            self.told.joined = true;
+            self.timers.join = None;
+        }
+        let Some(ix) = self.members.find(header.id) else {
+            let Some((ix, orphan)) = self.members.insert(header.id, from) else {
+                self.stats.members_refused += 1;
+                return None;
+            };
+            self.drop_tags(orphan);
+            self.members.update(ix, |slot| slot.incarnation = header.incarnation);
+            self.member_changed(now, ix, true);
+            self.settle_in(now, ix);
+            return Some(ix);
+        };
+        let slot = self.members.get(ix)?;
+        let (live, known) = (slot.state.is_live(), slot.incarnation);
+        if header.incarnation > known {
+            self.members.update(ix, |slot| {
+                slot.incarnation = header.incarnation;
+                slot.state = MemberState::Alive;
+                if !live {
+                    slot.addr = from;
+                }
+            });
+            self.member_changed(now, ix, true);
+        } else if header.incarnation < known || slot.state != MemberState::Alive {
+            // It has restarted without memory, or does not know that it is called suspect, dead or gone.
+            if header.incarnation < known || !live {
+                self.members.update(ix, |slot| slot.addr = from);
+            }
+            self.tell(ix, ix);
+        }
+        Some(ix)
+    }
+
+    /// Just taken in: the view is one welcome long, so compare with somebody soon.
+    fn settle_in(&mut self, now: Instant, ix: usize) {
+        if self.members.peers() == 1 {
+            self.session(Table::Members).begin(now, ix, SETTLE_DELAY);
+            self.session(Table::Entries).begin(now, ix, SETTLE_DELAY);
+        }
+    }
+
+    fn apply(&mut self, context: &Context, message: &Message<'_>) {
+        let now = context.now;
+        match *message {
+            Message::Ping(number) => self.errand(context.from, Some(context.sender), Errand::Ack(number)),
+            Message::Ack(number) => self.take_ack(context, number),
+            Message::PingReq { number, target, addr } => {
+                if target == self.envelope.own {
+                    return self.errand(context.from, Some(context.sender), Errand::Ack(number));
+                }
+                let ours = self.rng.secret() as u32;
+                let relay = Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours };
+                self.prober.relay(relay);
+                self.errand(addr, Some(target), Errand::Ping(ours));
+            }
+            Message::Join(item) => {
+                self.take_member(context, &item);
+                if let Some(ix) = context.peer.filter(|_| item.id == context.sender) {
+                    self.welcome(ix, &item);
+                }
+            }
+            Message::Alive(item) => self.take_member(context, &item),
+            Message::Suspect(accusation) => self.take_report(context, &accusation, MemberState::Suspect),
+            Message::Dead(accusation) => self.take_report(context, &accusation, MemberState::Dead),
+            Message::Left { id, incarnation } => {
+                self.take_report(context, &Accusation { id, incarnation, by: id }, MemberState::Left);
+            }
+            Message::Entry(ref item) => self.take_entry(context, item),
+            Message::Offer { key, digest } => {
+                let held = self.store.find_hash(key).map(|slot| self.store.digest(slot));
+                if held != Some(digest) && self.wanted.ask(key, now) {
+                    self.owe_key(context.peer, Table::Entries, Task::Want, key);
+                }
+            }
+            Message::Want(key) => self.owe_key(context.peer, Table::Entries, Task::Send, key),
+            Message::Root { table, digest } => {
+                let equal = digest == self.table_digest(table);
+                let session = self.session(table);
+                if equal && session.with() == context.peer {
+                    session.end(now, true);
+                } else if let Some(ix) = context.peer.filter(|_| !equal) {
+                    session.begin(now, ix, Duration::ZERO);
+                }
+            }
+            Message::Digests(ref theirs) => {
+                let finding = self.tree(theirs.table).compare_digests(theirs);
+                self.session_heard(context, theirs.table);
+                match finding {
+                    Finding::Equal if theirs.from == 0 => {
+                        self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
+                    }
+                    Finding::Widen(prefix) => {
+                        self.owe(context.peer, theirs.table, Task::Digests, prefix, theirs.from);
+                    }
+                    Finding::Parts { closer, send } => {
+                        if closer > 0 {
+                            let task = Task::Closer { parts: closer, salt: theirs.salt };
+                            self.owe(context.peer, theirs.table, task, theirs.prefix, theirs.prefix.len());
+                        }
+                        self.stream(context.peer, theirs.table, theirs.prefix, send);
+                    }
+                    Finding::Equal | Finding::Items { .. } => {}
+                }
+            }
+            Message::Items(ref theirs) => {
+                let finding = self.tree(theirs.table).compare_items(theirs);
+                self.session_heard(context, theirs.table);
+                match finding {
+                    Finding::Equal if theirs.prefix == Prefix::ROOT => {
+                        self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
+                    }
+                    Finding::Widen(prefix) if theirs.digests.is_empty() => {
+                        let parts = self.tree(theirs.table).parts(prefix);
+                        self.stream(context.peer, theirs.table, prefix, parts);
+                    }
+                    Finding::Widen(prefix) => {
+                        let span = self.tree(theirs.table).span(prefix);
+                        self.owe(context.peer, theirs.table, Task::Digests, span, prefix.len());
+                    }
+                    Finding::Items { send, lacking } => {
+                        if send > 0 {
+                            self.owe(context.peer, theirs.table, Task::Copies(send), theirs.prefix, 0);
+                        }
+                        if lacking && !theirs.last {
+                            let task = Task::Items { salt: theirs.salt };
+                            self.owe(context.peer, theirs.table, task, theirs.prefix, 0);
+                        }
+                    }
+                    Finding::Equal | Finding::Parts { .. } => {}
+                }
+            }
+            Message::Copies => {}
+        }
+    }
+
+    fn take_ack(&mut self, context: &Context, number: u32) {
+        if let Some((target, rtt)) = self.prober.ack(number, context.sender, context.now) {
+            if let (Some(ix), Some(rtt)) = (self.members.find(target), rtt) {
+                if let Some(slot) = self.members.get_mut(ix) {
+                    slot.rtt = rtt_units(rtt);
+                }
+            }
+        } else if let Some(relay) = self.prober.relayed(number) {
+            self.errand(relay.asker, Some(relay.asker_id), Errand::Ack(relay.asked));
+        }
+    }
+
+    /// What a newcomer is sent at once: who we are, and as many members as fit in a datagram, from a random one on.
+    fn welcome(&mut self, ix: usize, item: &MemberItem<'_>) {
+        self.members.update(ix, |slot| slot.addr = item.addr);
+        let task = Task::Stream { parts: u16::MAX, datagrams: 1 };
+        let from = Key::new(self.rng.next(), u64::from(self.rng.next()) << 32);
+        let few = self.members.peers() < WELCOME_FEW;
+        let row = Row::new(ix, Table::Members, task, Prefix::ROOT, 0);
+        self.tell(ix, OWN);
+        self.push_row(if few { row } else { row.at(from) });
+    }
+
+    fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
+        let (verdict, orphan) = accept_alive(&mut self.members, item);
+        self.drop_tags(orphan);
+        if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
+            self.take_tags(ix, item);
+        }
+        self.follow(context, verdict);
+    }
+
+    fn take_tags(&mut self, ix: usize, item: &MemberItem<'_>) {
+        let Some(slot) = self.members.get(ix) else { return };
+        if item.incarnation < slot.incarnation
+            || item.incarnation == slot.incarnation && item.tags_version <= slot.tags_version
+            || !slot.state.is_live()
+        {
+            return;
+        }
+        let old = slot.tags;
+        let kept = if item.tags.is_empty() { None } else { self.store.blob_put(old.get(), item.tags) };
+        if kept.is_none() {
+            self.drop_tags(old);
+            self.stats.tags_dropped += u64::from(!item.tags.is_empty());
+        }
+        self.members.update(ix, |slot| {
+            slot.tags = kept.map_or(Link::NONE, Link::to);
+            slot.tags_version = item.tags_version;
+        });
+    }
+
+    pub(super) fn drop_tags(&mut self, tags: Link) {
+        if let Some(blob) = tags.get() {
+            self.store.blob_free(blob);
+        }
+    }
+
+    fn take_report(&mut self, context: &Context, accusation: &Accusation, state: MemberState) {
+        let Accusation { id, incarnation, by } = *accusation;
+        let verdict = accept_report(&mut self.members, &Report { id, incarnation, state, by });
+        self.follow(context, verdict);
+    }
+
+    /// Does what a verdict about a member asks for.
+    fn follow(&mut self, context: &Context, verdict: Verdict) {
+        match verdict {
+            Verdict::News(ix) => self.member_changed(context.now, ix, !context.copies),
+            Verdict::Contradicted(ix) => {
+                self.member_changed(context.now, ix, !context.copies);
+                let soon = context.now + self.config.probe_interval * 2;
+                self.members.set_deadline(ix, Some(soon));
+            }
+            Verdict::Stale(ix) => {
+                if let Some(peer) = context.peer {
+                    self.tell(peer, ix);
+                }
+            }
+            Verdict::Own(incarnation) => self.refute(context.now, incarnation),
+            Verdict::Refused => self.stats.members_refused += 1,
+            Verdict::Known => {}
+        }
+    }
+
+    /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
+    pub(super) fn member_changed(&mut self, now: Instant, ix: usize, news: bool) {
+        let Some(state) = self.members.get(ix).map(|slot| slot.state) else { return };
+        let live = self.members.peers() + 1;
+        self.members.set_deadline(ix, match state {
+            MemberState::Alive => None,
+            MemberState::Suspect => {
+                Some(now + suspicion(self.config.suspicion_mult, live, self.config.probe_interval))
+            }
+            MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
+        });
+        match state {
+            MemberState::Suspect => self.tell(ix, ix),
+            MemberState::Dead | MemberState::Left => self.member_gone(ix),
+            MemberState::Alive => {}
+        }
+        if news {
+            self.members.heat(ix, transmissions(self.config.rumor_mult, live));
+            self.rounds.hasten(now);
+        }
+        self.session(Table::Members).resume();
+        self.start_timers(now);
+    }
+
+    fn member_gone(&mut self, ix: usize) {
+        self.replies.forget(ix);
+        self.rounds.reached(ix);
+        for session in &mut self.sessions {
+            if session.with() == Some(ix) {
+                session.end(self.now, true);
+            }
+        }
+    }
+
+    /// Answers what is said of us with a greater incarnation.
+    pub(super) fn refute(&mut self, now: Instant, incarnation: u32) {
+        if self.lifecycle == Lifecycle::Leaving {
+            return;
+        }
+        self.stats.refutations += 1;
+        self.members.update(OWN, |slot| slot.incarnation = slot.incarnation.max(incarnation).saturating_add(1));
+        self.members.heat(OWN, transmissions(self.config.rumor_mult, self.members.peers() + 1));
+        self.rounds.hasten(now);
+    }
+
+    fn take_entry(&mut self, context: &Context, item: &EntryItem<'_>) {
+        if !self.clock.accept(context.now, item.version.stamp) {
+            self.stats.refused_stamp += 1;
+            return;
+        }
+        let Ok(merged) = self.store.merge(item) else {
+            self.stats.refused_entry += 1;
+            return;
+        };
+        self.stats.conflicts += u64::from(merged.conflict);
+        self.stats.siblings_dropped += u64::from(merged.dropped_sibling);
+        match merged.outcome {
+            Outcome::New => {
+                self.stats.entries_new += 1;
+                if !context.copies {
+                    self.entry_changed(context.now, merged.slot, false);
+                }
+            }
+            Outcome::Known => self.stats.entries_known += 1,
+            Outcome::Stale => {
+                self.stats.entries_known += 1;
+                let key = self.store.key_hash(merged.slot);
+                self.owe_key(context.peer, Table::Entries, Task::Send, key);
+            }
+        }
+    }
+
+    /// Ends or begins a comparison of entries, by the root that every datagram carries.
+    fn compare_roots(&mut self, now: Instant, peer: Option<usize>, root: u32, moved: bool) {
+        let Some(ix) = peer else { return };
+        self.members.hear(ix, now, root, self.root);
+        let (own, retry) = (self.root, self.retry(ix));
+        let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
+        let session = self.session(Table::Entries);
+        if root == own {
+            if session.with() == Some(ix) {
+                session.end(now, true);
+            }
+        } else {
+            session.heard(now, ix, retry, moved);
+            session.begin(now, ix, delay);
+        }
+    }
+
+    fn session_heard(&mut self, context: &Context, table: Table) {
+        if let Some(ix) = context.peer {
+            let retry = self.retry(ix);
+            self.session(table).heard(context.now, ix, retry, true);
+        }
+    }
+
+    fn stream(&mut self, peer: Option<usize>, table: Table, prefix: Prefix, parts: u16) {
+        if parts > 0 {
+            self.owe(peer, table, Task::Stream { parts, datagrams: STREAM_DATAGRAMS }, prefix, prefix.len());
+        }
+    }
+
+    fn owe(&mut self, to: Option<usize>, table: Table, task: Task, prefix: Prefix, from: u8) {
+        if let Some(to) = to {
+            self.push_row(Row::new(to, table, task, prefix, from));
+        }
+    }
+
+    fn owe_key(&mut self, to: Option<usize>, table: Table, task: Task, key: Key) {
+        if let Some(to) = to {
+            self.push_row(Row::of_key(to, table, task, key));
+        }
+    }
+
+    /// Owes `to` what we know of the member in `about`.
+    pub(super) fn tell(&mut self, to: usize, about: usize) {
+        let key = self.members.key_of(about);
+        self.push_row(Row::of_key(to, Table::Members, Task::Send, key));
+    }
+
+    pub(super) fn push_row(&mut self, row: Row) {
+        if !self.replies.push(row) {
+            self.stats.replies_dropped += 1;
+        }
+    }
+
+    /// Something to say to one address that is not about any table.
+    pub(super) fn errand(&mut self, to: Addr, id: Option<NodeId>, what: Errand) {
+        if self.direct.push_back(Direct { to, id, what }).is_err() {
+            self.stats.replies_dropped += 1;
+        }
+    }
+}
+
+/// How many datagrams are streamed before the other is asked what it still lacks: bounds what a forged request sets off.
+const STREAM_DATAGRAMS: u8 = 8;
+/// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.
+const WELCOME_FEW: usize = 24;
+/// How long a newcomer waits for the rest of its welcome before it compares: a guess above most round trips.
+const SETTLE_DELAY: Duration = Duration::from_millis(30);
+/// How long a difference of roots must last, in µs, before it is looked into: rumors settle most of them first.
+const DIFFER_DELAY: u64 = 200_000;

@@ -1,0 +1,458 @@
+//! Datagrams out: where the next one goes, and what it carries.
+
+use super::{Direct, Errand, Lifecycle, Node};
+use crate::addr::{Addr, NodeId};
+use crate::config::Spread;
+use crate::membership::{MemberState, OWN};
+use crate::repair::{ITEMS_MAX, Row, Task, Tree};
+use crate::slab::index::{Key, Prefix};
+use crate::spread::Class;
+use crate::time::Instant;
+use crate::wire::{Accusation, Digests, Header, Items, MemberItem, Message, Table, Writer, close};
+use crate::Transmit;
+
+/// Where a datagram goes.
+#[derive(Clone, Copy)]
+struct Destination {
+    addr: Addr,
+    id: Option<NodeId>,
+    slot: Option<usize>,
+    /// Whether it is one of the members that the present round reaches.
+    round: bool,
+}
+
+/// A datagram that is being filled.
+struct Filling<'b> {
+    writer: Writer<'b>,
+    to: Destination,
+    /// Whether what is written now is marked as copies.
+    copies: bool,
+    /// How many members and entries with news have not been looked at yet.
+    members_left: usize,
+    entries_left: usize,
+    rows_left: usize,
+}
+
+impl Filling<'_> {
+    /// Writes one message, marked as a copy or not; `None`, and nothing is written, if it is longer than `limit`.
+    fn push(&mut self, message: &Message<'_>, copy: bool, limit: usize) -> Option<usize> {
+        let start = self.writer.len();
+        let marked = if copy == self.copies { Some(0) } else { self.writer.push(&Message::Copies, limit) };
+        let used = marked.and_then(|mark| Some(mark + self.writer.push(message, limit - mark)?));
+        match used {
+            Some(_) => self.copies = copy,
+            None => self.writer.truncate(start),
+        }
+        used
+    }
+}
+
+impl Node<'_> {
+    pub(super) fn fill<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
+        // A destination whose row turned out to be nothing yields no datagram; each try uses one up.
+        for _ in 0..TRIES_MAX {
+            let Some(to) = self.destination(now) else {
+                self.finish_leaving();
+                return None;
+            };
+            let header = Header {
+                id: self.envelope.own,
+                incarnation: self.incarnation(),
+                root: self.root,
+                load: (self.replies.len() * 7) as u8,
+            };
+            let writer = Writer::new(buf, &header)?;
+            let room = writer.room();
+            let mut filling = Filling {
+                writer,
+                to,
+                copies: false,
+                members_left: self.members.hot().1,
+                entries_left: self.store.hot_len(),
+                rows_left: self.replies.len(),
+            };
+            self.fill_classes(&mut filling, room);
+            self.used_up(&to);
+            if filling.writer.is_empty() && !to.round {
+                continue;
+            }
+            let len = filling.writer.len();
+            self.stats.datagrams_out += 1;
+            self.stats.bytes_out += len as u64;
+            self.budget.spend(len);
+            return Some(Transmit { to: to.addr, payload: close(buf, len, &self.envelope, to.id) });
+        }
+        None
+    }
+
+    /// The lead fixes the destination: what is owed to one address first, since somebody waits for it; then a row or a
+    /// round, whichever has more credit.
+    fn destination(&mut self, now: Instant) -> Option<Destination> {
+        let errand = self.direct.front().map(|direct| (direct.addr(), direct.id));
+        if let Some((addr, id)) = errand {
+            let slot = id.and_then(|id| self.members.find(id));
+            return Some(Destination { addr, id, slot, round: slot.is_some() && slot == self.rounds.target() });
+        }
+        let (row, round) = (self.replies.first(), self.rounds.target());
+        let first = match (row, round) {
+            (Some(row), Some(round)) => {
+                let repair = self.credits.of(Class::Repair);
+                let news = self.credits.of(Class::Membership).max(self.credits.of(Class::State));
+                if repair > news { row } else { round }
+            }
+            (row, round) => row.or(round)?,
+        };
+        if !self.budget.allows(now) {
+            self.stats.budget_waits += 1;
+            self.timers.budget = Some(self.budget.ready());
+            return None;
+        }
+        let Some(slot) = self.members.get(first) else {
+            self.replies.forget(first);
+            self.rounds.reached(first);
+            return self.destination(now);
+        };
+        Some(Destination { addr: slot.addr, id: Some(slot.id), slot: Some(first), round: round == Some(first) })
+    }
+
+    /// A destination has had its datagram: it is not led to again for the same reason.
+    fn used_up(&mut self, to: &Destination) {
+        if let (true, Some(slot)) = (to.round, to.slot) {
+            self.rounds.reached(slot);
+        }
+    }
+
+    fn finish_leaving(&mut self) {
+        if self.lifecycle == Lifecycle::Leaving && self.farewells == 0 && self.rounds.target().is_none() {
+            self.lifecycle = Lifecycle::Left;
+            self.told.left = true;
+        }
+    }
+
+    fn fill_classes(&mut self, filling: &mut Filling<'_>, room: usize) {
+        let rows = filling.to.slot.is_some_and(|slot| self.replies.first_to(slot).is_some()) || filling.to.round;
+        let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
+        let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
+        self.credits.earn([true, urgent, filling.members_left > 0, state, rows], room);
+        for class in self.credits.order() {
+            let credit = self.credits.of(class);
+            let used = self.fill_class(class, filling, credit);
+            self.credits.spend(class, used);
+        }
+        for class in Class::ALL {
+            self.fill_class(class, filling, usize::MAX);
+        }
+    }
+
+    fn fill_class(&mut self, class: Class, filling: &mut Filling<'_>, credit: usize) -> usize {
+        match class {
+            Class::Probe => self.fill_errands(filling, credit),
+            Class::Urgent => self.fill_entries(filling, credit, true),
+            Class::Membership => self.fill_members(filling, credit),
+            Class::State => self.fill_entries(filling, credit, false),
+            Class::Repair => self.fill_rows(filling, credit),
+        }
+    }
+
+    fn fill_errands(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
+        let mut used = 0;
+        for _ in 0..self.direct.len() {
+            let Some(direct) = self.direct.pop_front() else { break };
+            let here = direct.addr() == filling.to.addr && direct.id == filling.to.id;
+            let pushed = if here {
+                let message = self.errand_message(&direct);
+                filling.push(&message, false, credit.saturating_sub(used))
+            } else {
+                None
+            };
+            match pushed {
+                Some(len) => used += len,
+                // An errand that does not even fit in a datagram of its own is given up.
+                None if here && filling.writer.is_empty() && credit == usize::MAX => self.stats.items_too_large += 1,
+                None => {
+                    let _ = self.direct.push_back(direct);
+                }
+            }
+        }
+        used
+    }
+
+    fn errand_message(&self, direct: &Direct) -> Message<'_> {
+        match direct.what {
+            Errand::Ping(number) => Message::Ping(number),
+            Errand::Ack(number) => Message::Ack(number),
+            Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
+            Errand::Join => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
+        }
+    }
+
+    fn fill_members(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
+        let (mut used, mut next, mut passed) = (0, self.members.hot().0, 0);
+        while let Some(ix) = next.filter(|_| filling.members_left > 0 && passed < PASS_MAX) {
+            let after = self.members.hot_after(ix);
+            let pushed = match self.member_message(ix) {
+                Some(message) => filling.push(&message, false, credit.saturating_sub(used)),
+                None => break,
+            };
+            if let Some(len) = pushed {
+                used += len;
+                filling.members_left -= 1;
+                self.members.passed_on(ix);
+                passed = 0;
+            } else {
+                passed += 1;
+            }
+            next = after;
+        }
+        used
+    }
+
+    fn fill_entries(&mut self, filling: &mut Filling<'_>, credit: usize, urgent: bool) -> usize {
+        if self.config.spread == Spread::Pull && !urgent {
+            return 0;
+        }
+        let (mut used, mut next, mut passed) = (0, self.store.hot_first(), 0);
+        while let Some(slot) = next.filter(|_| filling.entries_left > 0 && passed < PASS_MAX) {
+            let after = self.store.hot_next(slot);
+            let pushed = if self.store.urgent(slot) == urgent {
+                let whole = urgent || self.config.spread == Spread::Push || self.goes_whole(slot);
+                let limit = credit.saturating_sub(used);
+                if whole { self.push_entry(filling, slot, false, limit) } else { self.push_offer(filling, slot, limit) }
+            } else {
+                None
+            };
+            if let Some(len) = pushed {
+                used += len;
+                filling.entries_left -= 1;
+                self.store.hot_sent(slot);
+                passed = 0;
+            } else {
+                passed += 1;
+            }
+            next = after;
+        }
+        used
+    }
+
+    /// Whether an entry costs hardly more than its digest, or is so new that nobody else can have it.
+    fn goes_whole(&self, slot: usize) -> bool {
+        let Some(item) = self.store.item(slot, 0) else { return true };
+        let len = item.key.len() + item.value.map_or(0, <[u8]>::len);
+        let sent = self.transmissions().saturating_sub(self.store.left(slot));
+        let first = item.version.writer == self.life && sent < self.config.fanout;
+        len <= WHOLE_LEN || first
+    }
+
+    fn push_offer(&self, filling: &mut Filling<'_>, slot: usize, limit: usize) -> Option<usize> {
+        let offer = Message::Offer { key: self.store.key_hash(slot), digest: self.store.digest(slot) };
+        filling.push(&offer, false, limit)
+    }
+
+    /// Writes the versions of an entry, all or, if they are too many for a datagram, as many as fit after one of them.
+    fn push_entry(&self, filling: &mut Filling<'_>, slot: usize, copy: bool, limit: usize) -> Option<usize> {
+        let (start, mut used) = (filling.writer.len(), 0);
+        let empty = filling.writer.is_empty();
+        for nth in 0..self.store.versions(slot) {
+            let item = self.store.item(slot, nth)?;
+            match filling.push(&Message::Entry(item), copy, limit.saturating_sub(used)) {
+                Some(len) => used += len,
+                None if empty && used > 0 => break,
+                None => {
+                    filling.writer.truncate(start);
+                    return None;
+                }
+            }
+        }
+        Some(used)
+    }
+
+    fn fill_rows(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
+        let Some(to) = filling.to.slot else { return 0 };
+        let mut used = 0;
+        while let Some((at, row)) = self.replies.first_to(to).filter(|_| filling.rows_left > 0) {
+            let before = filling.writer.len();
+            let rest = self.fill_row(filling, row, credit.saturating_sub(used));
+            used += filling.writer.len() - before;
+            match rest {
+                Rest::Done => {
+                    self.replies.settle(at, None);
+                    filling.rows_left -= 1;
+                }
+                Rest::More(row) => {
+                    let stuck = filling.writer.is_empty() && credit == usize::MAX;
+                    self.stats.items_too_large += u64::from(stuck);
+                    self.replies.settle(at, (!stuck).then_some(row));
+                    break;
+                }
+            }
+        }
+        if filling.to.round && credit == usize::MAX {
+            self.push_roots(filling);
+        }
+        used
+    }
+
+    /// A round that has nothing better to say offers the digests of both tables.
+    fn push_roots(&self, filling: &mut Filling<'_>) {
+        let quiet = filling.writer.is_empty();
+        let tables: &[Table] = if quiet { &[Table::Members, Table::Entries] } else { &[Table::Members] };
+        for &table in tables {
+            let _ = filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, usize::MAX);
+        }
+    }
+
+    /// Writes as much of a row as fits.
+    fn fill_row(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
+        let table = row.table;
+        let pushed = match row.task {
+            Task::Root => filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, limit),
+            Task::Want => filling.push(&Message::Want(row.key()), false, limit),
+            Task::Send => self.push_key(filling, table, row.key(), false, limit),
+            Task::Digests => {
+                let tree = self.tree(table);
+                push_part(filling, &tree, table, Prefix::of(row.key(), row.from()), Some(row.prefix()), self.salt(), limit)
+            }
+            Task::Items { salt } => {
+                let digests = self.tree(table).items(row.prefix(), salt);
+                let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
+                filling.push(&Message::Items(items), false, limit)
+            }
+            Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
+            Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
+            Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
+        };
+        if pushed.is_some() { Rest::Done } else { Rest::More(row) }
+    }
+
+    fn fill_closer(&self, filling: &mut Filling<'_>, mut row: Row, mut parts: u16, salt: u32, mut limit: usize) -> Rest {
+        let tree = self.tree(row.table);
+        while parts > 0 {
+            let part = row.prefix().child(parts.trailing_zeros() as u8);
+            let Some(used) = push_part(filling, &tree, row.table, part, None, salt, limit) else {
+                row.task = Task::Closer { parts, salt };
+                return Rest::More(row);
+            };
+            limit -= used;
+            parts &= parts - 1;
+        }
+        Rest::Done
+    }
+
+    fn fill_copies(&self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
+        let tree = self.tree(row.table);
+        let mut slots = tree.walk(row.prefix()).enumerate();
+        while positions > 0 {
+            let wanted = positions.trailing_zeros() as usize;
+            let Some((_, slot)) = slots.find(|(position, _)| *position == wanted) else { break };
+            let Some(used) = self.push_slot(filling, row.table, slot, true, limit) else {
+                row.task = Task::Copies(positions);
+                return Rest::More(row);
+            };
+            limit -= used;
+            positions &= positions - 1;
+        }
+        Rest::Done
+    }
+
+    fn fill_stream(&self, filling: &mut Filling<'_>, mut row: Row, parts: u16, datagrams: u8, mut limit: usize) -> Rest {
+        let (prefix, mut pushed) = (row.prefix(), false);
+        loop {
+            let Some((slot, key)) = self.tree(row.table).seek(prefix, parts, row.key()) else { return Rest::Done };
+            let used = self.push_slot(filling, row.table, slot, true, limit);
+            if let Some(used) = used {
+                pushed = true;
+                limit -= used;
+                let Some(after) = key.successor() else { return Rest::Done };
+                row = row.at(after);
+            } else if limit < usize::MAX / 2 && filling.writer.room() > limit {
+                // Out of credit, not of room: there may be more for it in this same datagram.
+                return Rest::More(row);
+            } else if !pushed && filling.writer.is_empty() {
+                return Rest::More(row);
+            } else if datagrams <= 1 {
+                // The other shall say what it still lacks before it gets more.
+                return Rest::More(Row::new(row.to(), row.table, Task::Digests, prefix, prefix.len()));
+            } else {
+                row.task = Task::Stream { parts, datagrams: datagrams - 1 };
+                return Rest::More(row);
+            }
+        }
+    }
+
+    fn push_key(&self, filling: &mut Filling<'_>, table: Table, key: Key, copy: bool, limit: usize) -> Option<usize> {
+        let slot = match table {
+            Table::Members => self.members.find_key(key),
+            Table::Entries => self.store.find_hash(key),
+        };
+        // What is no more is not owed any more.
+        slot.map_or(Some(0), |slot| self.push_slot(filling, table, slot, copy, limit))
+    }
+
+    fn push_slot(&self, filling: &mut Filling<'_>, table: Table, slot: usize, copy: bool, limit: usize) -> Option<usize> {
+        match table {
+            Table::Entries => self.push_entry(filling, slot, copy, limit),
+            // A copy is for somebody who may not know the member at all: that comes before what it is suspected of.
+            Table::Members if copy => filling.push(&Message::Alive(self.member_item(slot)?), true, limit),
+            Table::Members => filling.push(&self.member_message(slot)?, false, limit),
+        }
+    }
+
+    fn member_item(&self, ix: usize) -> Option<MemberItem<'_>> {
+        let slot = self.members.get(ix)?;
+        let tags = slot.tags.get().map_or(&[][..], |blob| self.store.blob(blob));
+        let (id, incarnation, addr, tags_version) = (slot.id, slot.incarnation, slot.addr, slot.tags_version);
+        Some(MemberItem { id, incarnation, addr, tags_version, tags })
+    }
+
+    /// What there is to say of a member.
+    fn member_message(&self, ix: usize) -> Option<Message<'_>> {
+        let slot = self.members.get(ix)?;
+        let accusation = Accusation { id: slot.id, incarnation: slot.incarnation, by: slot.by };
+        Some(match slot.state {
+            MemberState::Alive => Message::Alive(self.member_item(ix)?),
+            MemberState::Suspect => Message::Suspect(accusation),
+            MemberState::Dead => Message::Dead(accusation),
+            MemberState::Left => Message::Left { id: slot.id, incarnation: slot.incarnation },
+        })
+    }
+
+    pub(super) fn salt(&self) -> u32 {
+        // Another for each datagram, and not to be foretold by others.
+        self.stats.datagrams_out as u32 ^ self.life as u32
+    }
+}
+
+/// What is left of a row.
+enum Rest {
+    Done,
+    More(Row),
+}
+
+/// Writes what we hold under `whole`: a list if it is short, else the digests of its parts at `at`, or where they part.
+fn push_part(
+    filling: &mut Filling<'_>,
+    tree: &Tree<'_>,
+    table: Table,
+    whole: Prefix,
+    at: Option<Prefix>,
+    salt: u32,
+    limit: usize,
+) -> Option<usize> {
+    if tree.count(whole) <= ITEMS_MAX {
+        let digests = tree.items(whole, salt);
+        let items = Items { table, prefix: whole, salt, last: false, digests: &digests };
+        return filling.push(&Message::Items(items), false, limit);
+    }
+    let prefix = at.filter(|at| at.len() > whole.len()).unwrap_or_else(|| tree.span(whole));
+    let (present, digests) = tree.digests(prefix, salt);
+    let digests = Digests { table, from: whole.len(), prefix, salt, present, digests: &digests };
+    filling.push(&Message::Digests(digests), false, limit)
+}
+
+/// How many destinations that yield nothing are tried in one call.
+const TRIES_MAX: usize = 64;
+/// How many items that do not fit are passed over in a row, looking for a smaller one.
+const PASS_MAX: usize = 8;
+/// Up to this length of key and value the entry goes out whole: an offer and the question for it take 17 and 13 bytes,
+/// and two more datagrams.
+const WHOLE_LEN: usize = 32;

@@ -1,0 +1,229 @@
+//! Time in: what is due.
+
+use core::time::Duration;
+
+use super::{Errand, Lifecycle, Node};
+use crate::membership::{MemberState, OWN, Report, accept_report};
+use crate::repair::{Row, Step, Task};
+use crate::slab::index::Prefix;
+use crate::time::{Instant, micros};
+use crate::wire::Table;
+
+/// When the node's own timers are due; rounds, sessions and slots keep theirs.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// The next probe.
+    pub(super) probe: Option<Instant>,
+    /// The probe under way has waited long enough: ask relays.
+    pub(super) relay: Option<Instant>,
+    /// Ask the contacts again.
+    pub(super) join: Option<Instant>,
+    /// Look for a lost part of the swarm.
+    pub(super) heal: Option<Instant>,
+    /// Say farewell again.
+    pub(super) farewell: Option<Instant>,
+    /// The byte budget allows the next datagram.
+    pub(super) budget: Option<Instant>,
+}
+
+/// Takes a timer's deadline if it has come.
+fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
+    timer.take_if(|at| *at <= now).is_some()
+}
+
+impl Node<'_> {
+    pub(super) fn time_out(&mut self, now: Instant) {
+        if due(&mut self.timers.relay, now) {
+            self.ask_relays();
+        }
+        if due(&mut self.timers.probe, now) {
+            self.probe(now);
+        }
+        if due(&mut self.timers.join, now) {
+            self.ask_contacts(now);
+        }
+        if due(&mut self.timers.heal, now) {
+            self.heal(now);
+        }
+        due(&mut self.timers.budget, now);
+        for _ in 0..DEADLINES_MAX {
+            let Some(ix) = self.members.pop_due(now) else { break };
+            self.deadline(now, ix);
+        }
+        for table in [Table::Members, Table::Entries] {
+            if self.session(table).next().is_some_and(|at| at <= now) {
+                self.session_due(now, table);
+            }
+        }
+        if due(&mut self.timers.farewell, now) {
+            self.farewell(now);
+        }
+        if self.round_at().is_some_and(|at| at <= now) {
+            self.round(now);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let Timers { probe, relay, join, heal, farewell, budget } = &self.timers;
+        let own = [probe, relay, join, heal, farewell, budget].into_iter().flatten().copied();
+        let sessions = self.sessions.iter().filter_map(|session| session.next());
+        own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
+    }
+
+    fn round_at(&self) -> Option<Instant> {
+        (self.members.peers() > 0 && self.lifecycle != Lifecycle::Leaving).then(|| self.rounds.next())
+    }
+
+    /// Sets the timers that a node with peers needs.
+    pub(super) fn start_timers(&mut self, now: Instant) {
+        if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
+            // A random phase, so that a swarm that starts at once does not probe at once.
+            let phase = u64::from(self.rng.next()) % micros(self.config.probe_interval).max(1);
+            self.timers.probe = Some(now + Duration::from_micros(phase));
+        }
+        if self.timers.heal.is_none() {
+            let wait = micros(self.config.probe_interval).saturating_mul(HEAL_PROBES);
+            self.timers.heal = Some(now + Duration::from_micros(self.rng.jitter(wait)));
+        }
+    }
+
+    fn probe(&mut self, now: Instant) {
+        if let Some(target) = self.prober.fail() {
+            self.stats.probes_failed += 1;
+            let own = self.envelope.own;
+            if let Some(slot) = self.members.find(target).and_then(|ix| self.members.get(ix)) {
+                let (incarnation, state) = (slot.incarnation, MemberState::Suspect);
+                let report = Report { id: target, incarnation, state, by: own };
+                if let crate::membership::Verdict::News(ix) = accept_report(&mut self.members, &report) {
+                    self.member_changed(now, ix, true);
+                }
+            }
+        }
+        let Some(ix) = self.prober.next_target(&mut self.members, &mut self.rng) else { return };
+        let Some((id, addr)) = self.members.get(ix).map(|slot| (slot.id, slot.addr)) else { return };
+        let number = self.rng.secret() as u32;
+        self.prober.begin(id, number, now);
+        self.errand(addr, Some(id), Errand::Ping(number));
+        self.timers.relay = Some(now + self.config.probe_timeout);
+        self.timers.probe = Some(now + self.config.probe_interval);
+    }
+
+    fn ask_relays(&mut self) {
+        let Some((target, number)) = self.prober.ask_relays() else { return };
+        let Some(addr) = self.members.find(target).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) else {
+            return;
+        };
+        // Drawn with replacement: the same relay twice is a second chance on a lossy link.
+        for _ in 0..self.config.indirect_probes {
+            let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
+            let relay = self.members.peer(position).and_then(|ix| self.members.get(ix)).filter(|slot| slot.id != target);
+            if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
+                self.errand(to, Some(id), Errand::PingReq { number, target, addr });
+            }
+        }
+    }
+
+    /// A member's deadline has come: suspicion ends in death, memory in forgetting.
+    fn deadline(&mut self, now: Instant, ix: usize) {
+        match self.members.get(ix).map(|slot| slot.state) {
+            Some(MemberState::Suspect) => {
+                let own = self.envelope.own;
+                self.members.update(ix, |slot| {
+                    slot.state = MemberState::Dead;
+                    slot.by = own;
+                });
+                self.member_changed(now, ix, true);
+            }
+            Some(MemberState::Dead | MemberState::Left) => {
+                let tags = self.members.remove(ix);
+                self.drop_tags(tags);
+            }
+            Some(MemberState::Alive) | None => {}
+        }
+    }
+
+    pub(super) fn ask_contacts(&mut self, now: Instant) {
+        if self.lifecycle != Lifecycle::Joining {
+            return;
+        }
+        if let Some(contact) = self.contacts.next() {
+            self.errand(contact, None, Errand::Join);
+            let wait = micros(self.contacts.wait());
+            self.timers.join = Some(now + Duration::from_micros(self.rng.jitter(wait)));
+        }
+    }
+
+    /// Asks one dead member or one silent contact to take us in: whoever is there again will know both halves.
+    fn heal(&mut self, now: Instant) {
+        let contact = self.contacts.next().filter(|addr| {
+            // A contact that is a live member needs no healing; one look at the last peers is enough to skip most.
+            !self.members.iter().take(HEAL_LOOK).any(|(_, slot)| slot.addr == *addr && slot.is_live())
+        });
+        let start = self.rng.below(self.members.fresh().max(1) as u32) as usize;
+        let dead = (0..self.members.fresh().min(HEAL_LOOK)).find_map(|offset| {
+            let ix = (start + offset) % self.members.fresh().max(1);
+            self.members.get(ix).filter(|slot| slot.state == MemberState::Dead).map(|slot| slot.addr)
+        });
+        // By turns, so that neither keeps the other waiting.
+        let turn = self.rng.next() & 1 == 0;
+        if let Some(addr) = if turn { dead.or(contact) } else { contact.or(dead) } {
+            self.errand(addr, None, Errand::Join);
+        }
+        if !self.contacts.is_empty() || self.members.len() > 1 {
+            self.start_timers(now);
+        }
+    }
+
+    fn session_due(&mut self, now: Instant, table: Table) {
+        let Some(ix) = self.session(table).with() else { return };
+        let (root, retry) = (self.root, self.retry(ix));
+        let Some(slot) = self.members.get(ix).filter(|slot| slot.is_live()) else {
+            return self.session(table).end(now, true);
+        };
+        if table == Table::Entries && slot.root == root {
+            return self.session(table).end(now, true);
+        }
+        if let Step::Ask(ix) = self.session(table).timeout(now, retry) {
+            self.stats.sessions += 1;
+            self.push_row(Row::new(ix, table, Task::Digests, Prefix::ROOT, 0));
+        }
+    }
+
+    /// How long to wait for an answer: some round trips to this member, or a guess.
+    pub(super) fn retry(&self, ix: usize) -> Duration {
+        let rtt = self.members.get(ix).map_or(0, |slot| slot.rtt);
+        let micros = if rtt == 0 { RETRY_GUESS } else { u64::from(rtt) * 100 * 4 };
+        Duration::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
+    }
+
+    fn round(&mut self, now: Instant) {
+        self.members.recount(self.root, now);
+        let unsettled = self.members.hot().1 > 0 || self.store.hot_len() > 0;
+        let fanout = if unsettled { self.config.fanout } else { 1 };
+        self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);
+    }
+
+    /// One more round of farewells; after the last one the node is silent.
+    pub(super) fn farewell(&mut self, now: Instant) {
+        let Some(left) = self.farewells.checked_sub(1) else { return };
+        self.farewells = left;
+        self.rounds.begin(now, &self.members, &mut self.rng, self.config.fanout, true);
+        self.members.heat(OWN, u8::MAX);
+        if left > 0 {
+            self.timers.farewell = Some(now + self.config.gossip_interval.min(FAREWELL_WAIT));
+        }
+    }
+}
+
+/// How many deadlines one call looks after; the others are due at once again.
+const DEADLINES_MAX: usize = 64;
+/// A lost part is looked for once in so many probe intervals.
+const HEAL_PROBES: u64 = 5;
+/// How many slots are looked at for a dead member.
+const HEAL_LOOK: usize = 64;
+/// Bounds of the wait for an answer, in µs, and the guess before the first round trip is known.
+const RETRY_MIN: u64 = 20_000;
+const RETRY_MAX: u64 = 2_000_000;
+const RETRY_GUESS: u64 = 200_000;
+/// The longest wait between two rounds of farewells.
+const FAREWELL_WAIT: Duration = Duration::from_millis(100);
