@@ -1,89 +1,30 @@
 //! State: what the swarm shares.
+//!
+//! Knows: the entries that this node holds, the versions of each (rule R1), the bytes they take, the summary over all of
+//! them, which are still to be passed on and which the application was not told of yet (rule R7). Does not know: who
+//! wants an entry, what a datagram is, what time it is.
+//! When full: a table without a free slot and bytes without room refuse the new and keep what they hold, for the
+//! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot.
+//!
+//! `version` and `merge` are the rules, pure; `record` is their bytes; `store` is the table that they work in; `clock`
+//! makes the stamps, `hash` the names and summaries.
 
-use core::marker::PhantomData;
+mod blob;
+mod clock;
+mod entry;
+mod hash;
+mod merge;
+mod news;
+mod record;
+mod slot;
+mod store;
+mod version;
 
-/// How concurrent writes of an entry are merged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Kind {
-    /// One value: the newest wins everywhere; a value that is lost unseen is reported as a conflict.
-    #[default]
-    Register,
-    /// Up to four concurrent values, all readable until a later write resolves them.
-    Siblings,
-}
+#[cfg(test)]
+mod tests;
 
-/// How to write an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub struct PutOptions {
-    /// How concurrent writes merge. An entry keeps its kind until it is deleted.
-    pub kind: Kind,
-    /// Whether to send the news whole, at once and to more members than usual.
-    pub urgent: bool,
-}
-
-impl PutOptions {
-    /// The default: a register, not urgent.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { kind: Kind::Register, urgent: false }
-    }
-
-    /// With this kind.
-    #[must_use]
-    pub const fn kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    /// Sent whole and at once.
-    #[must_use]
-    pub const fn urgent(mut self) -> Self {
-        self.urgent = true;
-        self
-    }
-}
-
-/// An entry that has at least one value, as this node holds it.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a>(PhantomData<&'a ()>);
-
-/// One value of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Value<'a> {
-    /// The value itself.
-    pub bytes: &'a [u8],
-    /// When it was written, on the swarm's hybrid clock: µs since 1970 where some node knows the time.
-    pub stamp: u64,
-    /// The life of the node that wrote it: new with each start of a node.
-    pub writer: u64,
-}
-
-impl<'a> Entry<'a> {
-    /// The key.
-    #[must_use]
-    pub fn key(&self) -> &'a [u8] {
-        unimplemented!()
-    }
-
-    /// How concurrent writes merge.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        unimplemented!()
-    }
-
-    /// The newest value.
-    #[must_use]
-    pub fn value(&self) -> &'a [u8] {
-        unimplemented!()
-    }
-
-    /// All values, newest first: one, or up to four siblings.
-    pub fn values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        core::iter::empty()
-    }
-}
+pub(crate) use clock::Clock;
+pub use entry::{Entry, Kind, PutOptions, Value};
+pub(crate) use hash::StateHash;
+pub(crate) use slot::EntrySlot;
+pub(crate) use store::{Merged, Outcome, Refused, Store, content_len_max};

@@ -1,0 +1,90 @@
+//! The hybrid logical clock that stamps are made with (rules R1 and R2).
+//!
+//! Knows: an estimate of the wall clock, and the newest stamps given and accepted. Does not know: any clock; readings
+//! are told. Three states, by what the estimate rests on:
+//!
+//! - **Own reading**: it runs on the monotonic timer from the last reading told by [`Clock::set_wall`]. A stamp more than
+//!   `skew_max` ahead of it is refused.
+//! - **Heard**: a node without a wall clock takes the newest accepted stamp as a reading. Stamps are of any age, so one
+//!   that is heard tells only that it is not earlier than this: a newer one moves the estimate on. (Were the first
+//!   to fix it, a node whose first entry is days old would refuse all that is fresh, for ever.)
+//! - **Nothing**: stamps are small numbers and own ones start at 1; they lose to what has a time.
+//!
+//! Without an own reading there is nothing to be far ahead of, so the calendar is the limit: a stamp from the year 2100
+//! on is refused. One before 2020 is no time but a count, and sets no estimate; a wall clock outside these years is one
+//! that was never set, and is not taken. Hence no stamp near the top of the numbers is ever accepted, and own ones follow
+//! accepted ones: they have centuries to count through.
+
+use core::time::Duration;
+
+use crate::time::{Instant, micros};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    skew_max: u64,
+    reading: Option<Reading>,
+    /// The newest stamp that was accepted.
+    heard: u64,
+    /// The newest stamp that was given.
+    given: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at: Instant,
+    wall: u64,
+    own: bool,
+}
+
+impl Clock {
+    pub(crate) const fn new(skew_max: Duration) -> Self {
+        Self { skew_max: micros(skew_max), reading: None, heard: 0, given: 0 }
+    }
+
+    /// Takes a reading of a wall clock: µs since 1970. One that cannot be right is not taken, and `false` returned.
+    pub(crate) fn set_wall(&mut self, now: Instant, unix_micros: u64) -> bool {
+        if !(YEAR_2020..YEAR_2100).contains(&unix_micros) {
+            return false;
+        }
+        self.reading = Some(Reading { at: now, wall: unix_micros, own: true });
+        // What was accepted for want of a clock, and is refused from now on, is not followed any longer.
+        self.heard = self.heard.min(unix_micros.saturating_add(self.skew_max));
+        true
+    }
+
+    /// What the wall clock shows now, as far as this node knows.
+    pub(crate) fn now_estimate(&self, now: Instant) -> Option<u64> {
+        self.reading.map(|reading| reading.wall.saturating_add(micros(now.saturating_since(reading.at))))
+    }
+
+    /// Whether a stamp is not too far ahead; if it is, nothing changed.
+    pub(crate) fn accept(&mut self, now: Instant, stamp: u64) -> bool {
+        let estimate = self.now_estimate(now);
+        match (self.reading, estimate) {
+            (Some(Reading { own: true, .. }), Some(estimate)) => {
+                if stamp > estimate.saturating_add(self.skew_max) {
+                    return false;
+                }
+            }
+            _ if stamp >= YEAR_2100 => return false,
+            _ if stamp >= YEAR_2020 && estimate.is_none_or(|estimate| stamp > estimate) => {
+                self.reading = Some(Reading { at: now, wall: stamp, own: false });
+            }
+            _ => {}
+        }
+        self.heard = self.heard.max(stamp);
+        true
+    }
+
+    /// The stamp of a write: not before any that was accepted, at least `held_floor`, and after all own ones.
+    pub(crate) fn stamp(&mut self, now: Instant, held_floor: u64) -> u64 {
+        let estimate = self.now_estimate(now).unwrap_or(0);
+        self.given = self.given.saturating_add(1).max(estimate).max(self.heard).max(held_floor);
+        self.given
+    }
+}
+
+/// 2020-01-01 00:00 UTC in µs since 1970.
+const YEAR_2020: u64 = 1_577_836_800_000_000;
+/// 2100-01-01 00:00 UTC in µs since 1970.
+const YEAR_2100: u64 = 4_102_444_800_000_000;

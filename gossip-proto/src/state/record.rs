@@ -1,0 +1,160 @@
+//! Records: the bytes of an entry.
+//!
+//! ```text
+//! key length 1, count 1, key, then each version, newest first:
+//!     flags 1 (pairs 0..=1, tombstone 2, kind 4..=7), value length 2, stamp 8, writer 8, pairs 16 each, value
+//! ```
+//! Numbers have their least significant byte first. Equal entries have equal bytes, on every target: the summary hashes
+//! them as they are.
+//!
+//! Knows: the layout, to read in place and to edit in place. Does not know: the arena, or which versions ought to be
+//! there. Bytes that are no record read as fewer versions.
+
+use super::entry::Kind;
+use super::merge::{Plan, VERSIONS_MAX};
+use super::version::{CONTEXT_MAX, PAIR_LEN, Version, word};
+
+/// The bytes of one entry, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'r>(pub(super) &'r [u8]);
+
+/// The versions of a record, newest first.
+#[derive(Clone, Debug)]
+pub(super) struct Versions<'r> {
+    rest: &'r [u8],
+    left: usize,
+}
+
+impl<'r> Record<'r> {
+    pub(super) fn key(self) -> &'r [u8] {
+        self.0.get(HEAD_LEN..self.body()).unwrap_or(&[])
+    }
+
+    /// The kind of the newest version.
+    pub(super) fn kind(self) -> Kind {
+        self.versions().next().map_or(Kind::Register, |newest| newest.kind)
+    }
+
+    pub(super) fn versions(self) -> Versions<'r> {
+        let left = self.0.get(1).map_or(0, |&count| usize::from(count).min(VERSIONS_MAX));
+        Versions { rest: self.0.get(self.body()..).unwrap_or(&[]), left }
+    }
+
+    /// Where the versions begin.
+    fn body(self) -> usize {
+        HEAD_LEN + self.0.first().map_or(0, |&len| usize::from(len))
+    }
+}
+
+impl<'r> Iterator for Versions<'r> {
+    type Item = Version<'r>;
+
+    fn next(&mut self) -> Option<Version<'r>> {
+        self.left = self.left.checked_sub(1)?;
+        let (version, rest) = read(self.rest)?;
+        self.rest = rest;
+        Some(version)
+    }
+}
+
+/// Reads the version at the front, and returns what follows it.
+fn read(bytes: &[u8]) -> Option<(Version<'_>, &[u8])> {
+    let (&[flags, len_low, len_high], rest) = bytes.split_first_chunk()?;
+    let (dot, rest) = rest.split_first_chunk::<16>()?;
+    let (stamp, writer) = dot.split_at(8);
+    let (context, rest) = rest.split_at_checked(usize::from(flags & FLAG_PAIRS) * PAIR_LEN)?;
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([len_low, len_high])))?;
+    let value = (flags & FLAG_TOMBSTONE == 0).then_some(value);
+    let kind = Kind::from_wire(flags >> KIND_SHIFT)?;
+    Some((Version { kind, stamp: word(stamp), writer: word(writer), context, value }, rest))
+}
+
+impl Version<'_> {
+    /// How many bytes this version takes in a record.
+    pub(super) fn len(&self) -> usize {
+        VERSION_LEN + self.context.len() + self.value.map_or(0, <[u8]>::len)
+    }
+
+    /// Writes this version to the front of `to`, which is long enough.
+    fn write(&self, to: &mut [u8]) {
+        let value = self.value.unwrap_or(&[]);
+        let tombstone = if self.value.is_none() { FLAG_TOMBSTONE } else { 0 };
+        let flags = self.kind.to_wire() << KIND_SHIFT | tombstone | (self.context.len() / PAIR_LEN) as u8;
+        let [low, high] = (value.len() as u16).to_le_bytes();
+        let parts: [&[u8]; 5] =
+            [&[flags, low, high], &self.stamp.to_le_bytes(), &self.writer.to_le_bytes(), self.context, value];
+        let mut to = to;
+        for part in parts {
+            let Some((front, rest)) = to.split_at_mut_checked(part.len()) else { return };
+            front.copy_from_slice(part);
+            to = rest;
+        }
+    }
+}
+
+/// The length of a record with this key and one version.
+pub(super) fn len_of_one(key: &[u8], version: &Version<'_>) -> usize {
+    HEAD_LEN + key.len() + version.len()
+}
+
+/// Writes a record with this key and one version; `to` is as long as [`len_of_one`] says.
+pub(super) fn write_one(to: &mut [u8], key: &[u8], version: &Version<'_>) {
+    if let Some((head, rest)) = to.split_first_chunk_mut::<HEAD_LEN>() {
+        *head = [key.len() as u8, 1];
+        if let Some((front, rest)) = rest.split_at_mut_checked(key.len()) {
+            front.copy_from_slice(key);
+            version.write(rest);
+        }
+    }
+}
+
+/// The length of a record after [`edit`].
+pub(super) fn len_after(record: Record<'_>, plan: &Plan, new: &Version<'_>) -> usize {
+    let kept = record.versions().enumerate().filter(|(n, _)| plan.keep >> n & 1 == 1).map(|(_, version)| version.len());
+    record.body() + new.len() + kept.sum::<usize>()
+}
+
+/// Does in place what the plan says. `bytes` begins with the record, and is as long as the longer of before and after.
+pub(super) fn edit(bytes: &mut [u8], plan: &Plan, new: &Version<'_>) {
+    let record = Record(bytes);
+    let (mut from, count) = (record.body(), record.versions().count());
+    let (mut to, mut gap, mut kept) = (from, None, 1);
+    for n in 0..count {
+        if n == plan.place {
+            gap = Some(to);
+        }
+        let Some(len) = bytes.get(from..).and_then(read).map(|(version, _)| version.len()) else { break };
+        if plan.keep >> n & 1 == 1 {
+            shift(bytes, from, len, to);
+            (to, kept) = (to + len, kept + 1);
+        }
+        from += len;
+    }
+    let gap = gap.unwrap_or(to);
+    shift(bytes, gap, to - gap, gap + new.len());
+    if let Some(to) = bytes.get_mut(gap..) {
+        new.write(to);
+    }
+    if let Some(count) = bytes.get_mut(1) {
+        *count = kept;
+    }
+}
+
+/// Moves `len` bytes, if they are there and have a place to go.
+fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) {
+    if from.max(to) + len <= bytes.len() {
+        bytes.copy_within(from..from + len, to);
+    }
+}
+
+/// The longest record when key and value of each version take at most `content_len` bytes together.
+pub(super) const fn len_max(content_len: usize) -> usize {
+    HEAD_LEN + VERSIONS_MAX * (VERSION_LEN + CONTEXT_MAX * PAIR_LEN + content_len)
+}
+
+const HEAD_LEN: usize = 2;
+/// A version without pairs and value.
+const VERSION_LEN: usize = 19;
+const FLAG_PAIRS: u8 = 0b11;
+const FLAG_TOMBSTONE: u8 = 0b100;
+const KIND_SHIFT: u32 = 4;

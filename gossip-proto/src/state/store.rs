@@ -1,0 +1,463 @@
+//! The store: the table of entries, over slices that it is handed once.
+//!
+//! Knows: which keys are held, and keeps record, summary and lists in step. Does not know: how versions merge
+//! (`merge`), or who is to be told.
+//! When full: an entry that needs a slot or bytes that are not there is refused, and nothing changed. Replacing a version
+//! needs only what the new one takes beyond the old; adding a sibling to others needs room for the old record and the new
+//! one side by side, unless it fits into the slack of the old one.
+
+use super::entry::{Entry, Kind};
+use super::hash::{StateHash, topic};
+use super::merge::{Plan, Verdict, plan};
+use super::record::{self, Record};
+use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
+use super::version::{ContextBytes, Version, context};
+use crate::config::Config;
+use crate::error::PutError;
+use crate::node::Node;
+use crate::slab::arena::Arena;
+use crate::slab::deadline::{Deadlines, Row};
+use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+use crate::slab::list::List;
+use crate::slab::{Ix, Slice};
+use crate::time::Tick;
+use crate::wire::EntryItem;
+
+#[derive(Debug)]
+pub(crate) struct Store<'a> {
+    pub(super) slots: Slice<'a, EntrySlot>,
+    cells: Slice<'a, Cell>,
+    rows: Slice<'a, Row>,
+    pub(super) bytes: Slice<'a, u8>,
+    pub(super) arena: Arena,
+    index: Index,
+    deadlines: Deadlines,
+    pub(super) hot: List<Hot>,
+    pub(super) changed: List<Changed>,
+    free: List<Free>,
+    /// Slots from here on were never used.
+    fresh: Ix,
+    /// Slots in use by blobs, and what these cost in the arena.
+    pub(super) blobs: Ix,
+    pub(super) blob_bytes: u32,
+    hash: StateHash,
+    content_len_max: usize,
+}
+
+/// What became of a version that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merged {
+    pub(crate) slot: usize,
+    pub(crate) outcome: Outcome,
+    /// A write was lost that the winner's writer had not seen.
+    pub(crate) conflict: bool,
+    /// A sibling was lost because four are newer.
+    pub(crate) dropped_sibling: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was taken: what is held has changed.
+    New,
+    /// It is held already.
+    Known,
+    /// It is not taken, since something newer is held that the sender seems to lack.
+    Stale,
+}
+
+/// Why a version that came in was not merged; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No free slot.
+    EntriesFull,
+    /// No free bytes.
+    BytesFull,
+    /// A kind that this build does not know.
+    Kind,
+    /// A key that is empty or too long.
+    KeyLen,
+    /// Longer than this node could pass on.
+    ValueLen,
+    /// A context that no writer can have had.
+    Context,
+    /// The key's hash is that of another key.
+    Collision,
+}
+
+impl Refused {
+    /// Whether it was for want of room, and not because no rule allows it.
+    pub(crate) const fn is_full(self) -> bool {
+        matches!(self, Self::EntriesFull | Self::BytesFull)
+    }
+}
+
+/// What an application may write: the most that key and value may take together, so that a version with a full context
+/// fits in a datagram of this length.
+///
+/// 64 bytes are kept for the envelope (30 when sealed) and the header of every datagram. The version takes, besides key
+/// and value: message tag 1, kind 1, length of the key 2, stamp 8, writer 8, count of pairs 1, three pairs 48, option
+/// tag 1, length of the value 3: 73 bytes.
+pub(crate) const fn content_len_max(datagram_len_max: u16) -> usize {
+    (datagram_len_max as usize).saturating_sub(64 + 73)
+}
+
+impl<'a> Store<'a> {
+    /// An empty store over all-zero slices, of which it touches none yet.
+    pub(crate) fn new(
+        slots: Slice<'a, EntrySlot>,
+        cells: Slice<'a, Cell>,
+        rows: Slice<'a, Row>,
+        bytes: Slice<'a, u8>,
+        hash: StateHash,
+        config: &Config,
+    ) -> Self {
+        let content_len_max = content_len_max(config.datagram_len_max);
+        Self {
+            arena: Arena::new(bytes.len(), record::len_max(content_len_max)),
+            slots,
+            cells,
+            rows,
+            bytes,
+            index: Index::new(),
+            deadlines: Deadlines::new(),
+            hot: List::new(),
+            changed: List::new(),
+            free: List::new(),
+            fresh: 0,
+            blobs: 0,
+            blob_bytes: 0,
+            hash,
+            content_len_max,
+        }
+    }
+
+    /// Writes a version of our own, on top of what is held; no value is a tombstone. Returns its slot.
+    ///
+    /// `stamp` is at least [`Store::next_stamp_floor`]; a lower one is raised to it.
+    pub(crate) fn put(
+        &mut self,
+        writer: u64,
+        stamp: u64,
+        key: &[u8],
+        value: Option<&[u8]>,
+        kind: Kind,
+    ) -> Result<usize, PutError> {
+        if key.is_empty() || key.len() > Node::KEY_LEN_MAX {
+            return Err(PutError::KeyLen { max: Node::KEY_LEN_MAX });
+        }
+        if !self.fits(key, value) {
+            return Err(PutError::ValueLen { max: self.content_len_max });
+        }
+        let name = self.hash.key(key);
+        let held = self.locate(name, key).map_err(|Collision| PutError::Collision)?;
+        let record = self.record(held);
+        if record.kind() != kind && held.is_some_and(|slot| self.has(slot, Flag::Alive)) {
+            return Err(PutError::Kind);
+        }
+        let context = context(record.versions(), writer);
+        let stamp = stamp.max(floor(record));
+        let new = Version { kind, stamp, writer, context: context.as_bytes(), value };
+        let plan = plan(record.versions(), &new);
+        let slot = self.apply(held, name, key, &plan, &new).map_err(|full| self.put_error(full))?;
+        // What our own write replaces was seen by the application: a context cut short makes it no conflict.
+        self.note(slot, true, false);
+        Ok(slot)
+    }
+
+    /// Merges one version that came in.
+    pub(crate) fn merge(&mut self, item: &EntryItem<'_>) -> Result<Merged, Refused> {
+        let kind = Kind::from_wire(item.kind).ok_or(Refused::Kind)?;
+        if item.key.is_empty() || item.key.len() > Node::KEY_LEN_MAX {
+            return Err(Refused::KeyLen);
+        }
+        if !self.fits(item.key, item.value) {
+            return Err(Refused::ValueLen);
+        }
+        let context = ContextBytes::of(&item.version.context);
+        let (stamp, writer) = (item.version.stamp, item.version.writer);
+        let new = Version { kind, stamp, writer, context: context.as_bytes(), value: item.value };
+        if !new.is_sound() {
+            return Err(Refused::Context);
+        }
+        let name = self.hash.key(item.key);
+        let held = self.locate(name, item.key).map_err(|Collision| Refused::Collision)?;
+        let plan = plan(self.record(held).versions(), &new);
+        let (slot, outcome) = match (plan.verdict, held) {
+            (Verdict::Known, Some(slot)) => (slot, Outcome::Known),
+            (Verdict::Lost, Some(slot)) => (slot, Outcome::Stale),
+            _ => (self.apply(held, name, item.key, &plan, &new)?, Outcome::New),
+        };
+        self.note(slot, outcome == Outcome::New, plan.conflict || plan.dropped);
+        Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped })
+    }
+
+    /// The least stamp that a new version of this key may have.
+    pub(crate) fn next_stamp_floor(&self, key: &[u8]) -> u64 {
+        floor(self.record(self.find(key)))
+    }
+
+    /// The slot of the entry with this key, deleted or not.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        self.locate(self.hash.key(key), key).unwrap_or_default()
+    }
+
+    /// The slot of the entry with this place in the index.
+    pub(crate) fn find_hash(&self, name: Key) -> Option<usize> {
+        self.index.get(&self.cells, name)
+    }
+
+    /// The entry in a slot; `None` if it is deleted.
+    pub(crate) fn entry(&self, slot: usize) -> Option<Entry<'_>> {
+        Entry::of(self.record(Some(slot)))
+    }
+
+    pub(crate) fn key(&self, slot: usize) -> &[u8] {
+        self.record(Some(slot)).key()
+    }
+
+    /// How many versions are held in a slot, tombstones among them.
+    pub(crate) fn versions(&self, slot: usize) -> usize {
+        self.record(Some(slot)).versions().count()
+    }
+
+    /// The n-th newest version that is held in a slot, as the wire has it.
+    pub(crate) fn item(&self, slot: usize, n: usize) -> Option<EntryItem<'_>> {
+        let record = self.record(Some(slot));
+        let version = record.versions().nth(n)?;
+        let kind = version.kind.to_wire();
+        Some(EntryItem { kind, key: record.key(), version: version.id(), value: version.value })
+    }
+
+    /// All entries that have a value, in the order of the index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.range(Prefix::ROOT).filter_map(|slot| self.entry(slot))
+    }
+
+    /// All entries that have a value and whose keys begin with `prefix`, in the order of the index.
+    pub(crate) fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
+        let range = topic(prefix).map_or(Prefix::ROOT, |topic| Prefix::of(self.hash.topic(topic), TOPIC_BITS));
+        self.range(range).filter_map(|slot| self.entry(slot)).filter(move |entry| entry.key().starts_with(prefix))
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// The summary of all that is held.
+    pub(crate) fn root(&self) -> Sum {
+        self.index.root(&self.cells)
+    }
+
+    /// Slots in use, by entries, deleted entries and blobs, and how many there are.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        (self.index.len() + self.blobs as usize, self.capacity())
+    }
+
+    /// Bytes in use, and the most that may be.
+    pub(crate) fn bytes_used(&self) -> (usize, usize) {
+        (self.arena.used(), self.arena.capacity())
+    }
+
+    /// The most that key and value may take together.
+    pub(crate) fn content_len_max(&self) -> usize {
+        self.content_len_max
+    }
+
+    /// Gives an entry a deadline in place of the one that it may have.
+    pub(crate) fn set_deadline(&mut self, slot: usize, tick: Tick) {
+        self.deadlines.set(&mut self.rows, &mut self.slots, slot, tick);
+    }
+
+    /// Takes the first deadline away if it is due, and says whose it was.
+    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<usize> {
+        self.deadlines.pop_due(&mut self.rows, &mut self.slots, now)
+    }
+
+    /// The first deadline.
+    pub(crate) fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.next(&self.rows)
+    }
+
+    /// Makes record and summary what the plan says; takes a slot if the entry has none.
+    fn apply(
+        &mut self,
+        held: Option<usize>,
+        name: Key,
+        key: &[u8],
+        plan: &Plan,
+        new: &Version<'_>,
+    ) -> Result<usize, Refused> {
+        let slot = held.or_else(|| self.take_slot()).ok_or(Refused::EntriesFull)?;
+        let done = if plan.keep == 0 {
+            let done = self.reserve(slot, record::len_of_one(key, new));
+            if done {
+                record::write_one(self.record_mut(slot), key, new);
+            }
+            done
+        } else {
+            self.extend(slot, plan, new)
+        };
+        if !done {
+            // The slot is a new one, unless the arena did not keep its promise.
+            if self.slots.get(slot).is_some_and(|slot| slot.loc.is_none()) {
+                self.index.remove(&mut self.cells, slot);
+                self.give_slot(slot);
+            }
+            return Err(Refused::BytesFull);
+        }
+        let item = Some(self.hash.item(self.record(Some(slot))));
+        if held.is_some() {
+            self.index.update(&mut self.cells, slot, item);
+        } else {
+            self.index.insert(&mut self.cells, slot, name, item);
+        }
+        Ok(slot)
+    }
+
+    /// Edits a record of which some versions stay.
+    fn extend(&mut self, slot: usize, plan: &Plan, new: &Version<'_>) -> bool {
+        let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) else { return false };
+        let before = self.record(Some(slot));
+        let (old_len, len) = (before.0.len(), record::len_after(before, plan, new));
+        if len > old_len && !self.arena.resize(&mut self.bytes, loc, len) {
+            // The old record may move while the new one is placed, and is found by its slot.
+            let Some(to) = self.alloc(slot, len) else { return false };
+            let Some(from) = self.slots.get_mut(slot).and_then(|slot| slot.loc.replace(to)) else { return false };
+            let mut chunk = [0; 64];
+            for start in (0..old_len).step_by(chunk.len()) {
+                let old = self.arena.get(&self.bytes, from).get(start..).unwrap_or(&[]);
+                chunk.iter_mut().zip(old).for_each(|(to, from)| *to = *from);
+                let new = self.arena.get_mut(&mut self.bytes, to).get_mut(start..).unwrap_or_default();
+                new.iter_mut().zip(chunk).for_each(|(to, from)| *to = from);
+            }
+            self.arena.free(&mut self.bytes, from);
+        }
+        record::edit(self.record_mut(slot), plan, new);
+        // Shorter always fits.
+        if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
+            self.arena.resize(&mut self.bytes, loc, len);
+        }
+        true
+    }
+
+    /// Makes the bytes of a slot `len` long, of unspecified content; if it cannot, nothing changed.
+    pub(super) fn reserve(&mut self, slot: usize, len: usize) -> bool {
+        if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
+            if self.arena.resize(&mut self.bytes, loc, len) {
+                return true;
+            }
+            let old = Arena::cost(self.arena.get(&self.bytes, loc).len());
+            if len > self.arena.record_max() || !self.arena.admits(Arena::cost(len).saturating_sub(old)) {
+                return false;
+            }
+            self.free_bytes(slot);
+        }
+        let loc = self.alloc(slot, len);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.loc = loc;
+        }
+        loc.is_some()
+    }
+
+    fn alloc(&mut self, slot: usize, len: usize) -> Option<crate::slab::arena::Loc> {
+        let slots = &mut self.slots;
+        self.arena.alloc(&mut self.bytes, slot as u32, len, &mut |owner, loc| {
+            if let Some(slot) = slots.get_mut(owner as usize) {
+                slot.loc = Some(loc);
+            }
+        })
+    }
+
+    pub(super) fn free_bytes(&mut self, slot: usize) {
+        if let Some(loc) = self.slots.get_mut(slot).and_then(|slot| slot.loc.take()) {
+            self.arena.free(&mut self.bytes, loc);
+        }
+    }
+
+    /// A free slot: one that was used before, else one that never was.
+    pub(super) fn take_slot(&mut self) -> Option<usize> {
+        if let Some(slot) = self.free.pop_front(&mut self.slots) {
+            return Some(slot);
+        }
+        let slot = self.fresh as usize;
+        (slot < self.capacity()).then(|| {
+            self.fresh += 1;
+            slot
+        })
+    }
+
+    /// Makes a slot free that is not in the index and has no bytes any more.
+    pub(super) fn give_slot(&mut self, slot: usize) {
+        self.hot.remove(&mut self.slots, slot);
+        self.changed.remove(&mut self.slots, slot);
+        self.deadlines.clear(&mut self.rows, &mut self.slots, slot);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            *slot = EntrySlot::default();
+        }
+        self.free.push_front(&mut self.slots, slot);
+    }
+
+    /// The slot of a key whose place in the index is known.
+    fn locate(&self, name: Key, key: &[u8]) -> Result<Option<usize>, Collision> {
+        match self.index.get(&self.cells, name) {
+            Some(slot) if self.key(slot) != key => Err(Collision),
+            found => Ok(found),
+        }
+    }
+
+    /// The slots in the index under a prefix, in order.
+    fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let first = self.index.ceiling(&self.cells, prefix.first());
+        core::iter::successors(first, |&slot| self.index.next(&self.cells, slot))
+            .take_while(move |&slot| prefix.contains(self.index.key(&self.cells, slot)))
+    }
+
+    /// The record of an entry; an empty one for a slot that has none.
+    pub(super) fn record(&self, slot: Option<usize>) -> Record<'_> {
+        let slot = slot.and_then(|slot| self.slots.get(slot)).filter(|slot| !slot.has(Flag::Blob));
+        Record(slot.and_then(|slot| slot.loc).map_or(&[], |loc| self.arena.get(&self.bytes, loc)))
+    }
+
+    pub(super) fn record_mut(&mut self, slot: usize) -> &mut [u8] {
+        match self.slots.get(slot).and_then(|slot| slot.loc) {
+            Some(loc) => self.arena.get_mut(&mut self.bytes, loc),
+            None => &mut [],
+        }
+    }
+
+    pub(super) fn has(&self, slot: usize, flag: Flag) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.has(flag))
+    }
+
+    /// How many slots there are: every table brings one row for each.
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.len().min(self.cells.len()).min(self.rows.len())
+    }
+
+    fn fits(&self, key: &[u8], value: Option<&[u8]>) -> bool {
+        key.len() + value.map_or(0, <[u8]>::len) <= self.content_len_max
+    }
+
+    fn put_error(&self, full: Refused) -> PutError {
+        match full {
+            Refused::EntriesFull => PutError::EntriesFull { max: self.capacity() },
+            _ => PutError::BytesFull { max: self.arena.capacity() },
+        }
+    }
+}
+
+/// One more than the newest stamp that is held.
+fn floor(record: Record<'_>) -> u64 {
+    record.versions().next().map_or(1, |newest| newest.stamp.saturating_add(1))
+}
+
+/// The index has the same place for another key.
+#[derive(Debug)]
+struct Collision;
+
+/// How much of a place in the index is the topic's.
+const TOPIC_BITS: u8 = 32;

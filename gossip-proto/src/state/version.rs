@@ -1,0 +1,126 @@
+//! Versions: who wrote what, when, and what else the writer held then (rule R1).
+//!
+//! Knows: the order of versions, which covers which, and the context of a new one. Pure functions. Does not know: where
+//! versions are kept.
+//!
+//! A context is handled as its bytes: 16 for each pair, writer then stamp, least significant byte first. A version that
+//! lies in a record and one that came in are then the same thing, and nothing is copied to compare them.
+
+use super::entry::Kind;
+use crate::wire::{Context, VersionId};
+
+/// A version that is borrowed from a record or from a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version<'r> {
+    pub(super) kind: Kind,
+    pub(super) stamp: u64,
+    pub(super) writer: u64,
+    /// The bytes of at most three pairs.
+    pub(super) context: &'r [u8],
+    /// `None` is a tombstone.
+    pub(super) value: Option<&'r [u8]>,
+}
+
+/// A writer, and the newest of its stamps that was held.
+pub(super) type Seen = <Context as IntoIterator>::Item;
+
+/// The bytes of a context that is not in a record yet.
+#[derive(Clone, Debug)]
+pub(super) struct ContextBytes {
+    bytes: [u8; CONTEXT_MAX * PAIR_LEN],
+    len: u8,
+}
+
+impl<'r> Version<'r> {
+    /// What decides which of two versions is newer: the dot. Equal dots are one write, unless a writer is broken; then
+    /// the rest decides, bytes by bytes, so that the order is total and all replicas agree.
+    pub(super) fn rank(&self) -> (u64, u64, Option<&'r [u8]>, u8, &'r [u8]) {
+        (self.stamp, self.writer, self.value, self.kind.to_wire(), self.context)
+    }
+
+    /// Whether the writer of `other` had seen this version, or a later one of the same writer.
+    pub(super) fn covered_by(&self, other: &Version<'_>) -> bool {
+        other.writer == self.writer && other.stamp >= self.stamp
+            || pairs(other.context).any(|seen| seen.writer == self.writer && seen.stamp >= self.stamp)
+    }
+
+    /// Whether the context is one that a writer can have had: of others, and all of it older than the write.
+    ///
+    /// A pair from the future would cover writes that nobody has seen, and so hide their loss.
+    pub(super) fn is_sound(&self) -> bool {
+        pairs(self.context).all(|seen| seen.stamp < self.stamp && seen.writer != self.writer)
+    }
+
+    /// The same as the wire has it.
+    pub(super) fn id(&self) -> VersionId {
+        VersionId { stamp: self.stamp, writer: self.writer, context: pairs(self.context).take(CONTEXT_MAX).collect() }
+    }
+}
+
+/// The context of what `writer` writes while it holds these versions.
+///
+/// Of each writer the newest stamp, its own left out; what is held itself before what that had seen, newest first. Any
+/// choice of three would be sound, since a pair that is left out can only report a false conflict. This one makes a
+/// write resolve the siblings that it was made upon: were older pairs in the contexts to displace them, a sibling could
+/// stay for ever, and a deleted entry would not go.
+pub(super) fn context<'r>(held: impl Iterator<Item = Version<'r>> + Clone, writer: u64) -> ContextBytes {
+    let mut best = Context::new();
+    for version in held.clone() {
+        choose(&mut best, 0, writer, Seen { writer: version.writer, stamp: version.stamp });
+    }
+    let firm = best.len();
+    for seen in held.flat_map(|version| pairs(version.context)) {
+        choose(&mut best, firm, writer, seen);
+    }
+    ContextBytes::of(&best)
+}
+
+/// Takes a pair in if it is newer than what is held of its writer, or than the oldest pair beyond the first `firm`.
+fn choose(best: &mut Context, firm: usize, own: u64, seen: Seen) {
+    if seen.writer == own {
+        return;
+    }
+    if let Some(same) = best.iter_mut().find(|pair| pair.writer == seen.writer) {
+        same.stamp = same.stamp.max(seen.stamp);
+    } else if let Err(seen) = best.push(seen) {
+        match best.iter_mut().skip(firm).min_by_key(|pair| pair.stamp) {
+            Some(oldest) if oldest.stamp < seen.stamp => *oldest = seen,
+            _ => {}
+        }
+    }
+}
+
+impl ContextBytes {
+    pub(super) fn of(context: &Context) -> Self {
+        let mut all = Self { bytes: [0; CONTEXT_MAX * PAIR_LEN], len: 0 };
+        for (to, seen) in all.bytes.chunks_exact_mut(PAIR_LEN).zip(context) {
+            for (to, from) in to.iter_mut().zip(seen.writer.to_le_bytes().into_iter().chain(seen.stamp.to_le_bytes())) {
+                *to = from;
+            }
+            all.len += PAIR_LEN as u8;
+        }
+        all
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+/// The pairs of a context.
+pub(super) fn pairs(context: &[u8]) -> impl Iterator<Item = Seen> + Clone + use<'_> {
+    context.chunks_exact(PAIR_LEN).map(|pair| {
+        let (writer, stamp) = pair.split_at(PAIR_LEN / 2);
+        Seen { writer: word(writer), stamp: word(stamp) }
+    })
+}
+
+/// The number in the first eight bytes; zero if there are fewer.
+pub(super) fn word(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// The most pairs that a context has.
+pub(super) const CONTEXT_MAX: usize = 3;
+/// The bytes of one pair.
+pub(super) const PAIR_LEN: usize = 16;
