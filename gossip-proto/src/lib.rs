@@ -1,4 +1,8 @@
-//! A sans-IO gossip protocol state machine.
+//! A sans-IO gossip protocol state machine: who is there, and what they share.
+//!
+//! [`Node`] is all of it. It has no I/O, no clock, no entropy source, no heap and no logger: datagrams and time go in,
+//! datagrams, events and one deadline come out. Adapters for tokio, smol and embassy-net wire it to a socket; the loop on
+//! [`Node`] is what they do.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -11,10 +15,13 @@ mod addr;
 mod config;
 mod error;
 mod event;
+mod membership;
 mod memory;
 mod node;
+mod repair;
 mod rng;
 mod slab;
+mod spread;
 mod state;
 mod stats;
 mod time;
@@ -24,8 +31,10 @@ pub use addr::{Addr, NodeId};
 pub use config::{Config, ConfigError, Shares, Spread, SwarmKey};
 pub use error::{JoinError, PutError, Rejected, TagsError};
 pub use event::{EntryChange, Event, MemberChange};
+pub use membership::{Member, MemberState};
 pub use memory::{Memory, Storage};
-pub use node::{Convergence, Entry, Kind, Lifecycle, Member, MemberState, Node, PutOptions, Transmit, Value};
+pub use node::{Convergence, Lifecycle, Node, Transmit};
 pub use rng::Seed;
+pub use state::{Entry, Kind, PutOptions, Value};
 pub use stats::Stats;
 pub use time::Instant;

@@ -67,10 +67,10 @@ impl Storage<'_> {
             ("entries", self.entries.len(), 0, SLOTS_MAX),
             ("bytes", self.bytes.len(), 0, u32::MAX as usize / 2),
         ];
-        checks.iter().find(|(_, given, min, max)| given < min || given > max).map_or(
-            Ok(()),
-            |&(table, given, min, max)| Err(ConfigError::Capacity { table, given, min, max }),
-        )
+        checks
+            .iter()
+            .find(|(_, given, min, max)| given < min || given > max)
+            .map_or(Ok(()), |&(table, given, min, max)| Err(ConfigError::Capacity { table, given, min, max }))
     }
 }
 

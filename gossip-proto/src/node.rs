@@ -487,9 +487,10 @@ impl<'a> Node<'a> {
 
     /// The live members that are not known to agree with this node, and when each last did, within 65 ms.
     pub fn disagreeing(&self) -> impl Iterator<Item = (NodeId, Option<Instant>)> + use<'_, 'a> {
-        self.members.iter().filter(|(ix, slot)| *ix != OWN && slot.is_live() && !self.members.agrees(*ix)).map(
-            |(_, slot)| (slot.id, (slot.agreed != Tick::default()).then(|| slot.agreed.instant())),
-        )
+        self.members
+            .iter()
+            .filter(|(ix, slot)| *ix != OWN && slot.is_live() && !self.members.agrees(*ix))
+            .map(|(_, slot)| (slot.id, (slot.agreed != Tick::default()).then(|| slot.agreed.instant())))
     }
 
     /// This node's id.

@@ -77,7 +77,11 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report) -> Verdi
         return Verdict::Stale(ix);
     }
     if (report.incarnation, report.state) <= held {
-        return if report.state == MemberState::Suspect && !held.1.is_live() { Verdict::Stale(ix) } else { Verdict::Known };
+        return if report.state == MemberState::Suspect && !held.1.is_live() {
+            Verdict::Stale(ix)
+        } else {
+            Verdict::Known
+        };
     }
     // Death at second hand of somebody who is alive here: it gets the time to refute that it may not have had there.
     let contradicted = report.state == MemberState::Dead && held.1 == MemberState::Alive;

@@ -515,9 +515,11 @@ impl<'a> Members<'a> {
             return Some((self.fresh - 1, Link::NONE));
         }
         // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
-        let ix = self.deadlines.first_slots(&self.rows).take(EVICT_LOOK).find(|&ix| {
-            self.slots.get(ix).is_some_and(|slot| !slot.is_live())
-        })?;
+        let ix = self
+            .deadlines
+            .first_slots(&self.rows)
+            .take(EVICT_LOOK)
+            .find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()))?;
         let orphan = self.remove(ix);
         self.free = self.slots.get(ix)?.tags;
         Some((ix, orphan))

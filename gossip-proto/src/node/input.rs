@@ -285,13 +285,16 @@ impl Node<'_> {
     pub(super) fn member_changed(&mut self, now: Instant, ix: usize, news: bool) {
         let Some(state) = self.members.get(ix).map(|slot| slot.state) else { return };
         let live = self.members.peers() + 1;
-        self.members.set_deadline(ix, match state {
-            MemberState::Alive => None,
-            MemberState::Suspect => {
-                Some(now + suspicion(self.config.suspicion_mult, live, self.config.probe_interval))
-            }
-            MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
-        });
+        self.members.set_deadline(
+            ix,
+            match state {
+                MemberState::Alive => None,
+                MemberState::Suspect => {
+                    Some(now + suspicion(self.config.suspicion_mult, live, self.config.probe_interval))
+                }
+                MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
+            },
+        );
         match state {
             MemberState::Suspect => self.tell(ix, ix),
             MemberState::Dead | MemberState::Left => self.member_gone(ix),

@@ -1,6 +1,7 @@
 //! Datagrams out: where the next one goes, and what it carries.
 
 use super::{Direct, Errand, Lifecycle, Node};
+use crate::Transmit;
 use crate::addr::{Addr, NodeId};
 use crate::config::Spread;
 use crate::membership::{MemberState, OWN};
@@ -9,7 +10,6 @@ use crate::slab::index::{Key, Prefix};
 use crate::spread::Class;
 use crate::time::Instant;
 use crate::wire::{Accusation, Digests, Header, Items, MemberItem, Message, Table, Writer, close};
-use crate::Transmit;
 
 /// Where a datagram goes.
 #[derive(Clone, Copy)]
@@ -310,7 +310,15 @@ impl Node<'_> {
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
             Task::Digests => {
                 let tree = self.tree(table);
-                push_part(filling, &tree, table, Prefix::of(row.key(), row.from()), Some(row.prefix()), self.salt(), limit)
+                push_part(
+                    filling,
+                    &tree,
+                    table,
+                    Prefix::of(row.key(), row.from()),
+                    Some(row.prefix()),
+                    self.salt(),
+                    limit,
+                )
             }
             Task::Items { salt } => {
                 let digests = self.tree(table).items(row.prefix(), salt);
@@ -324,7 +332,14 @@ impl Node<'_> {
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
     }
 
-    fn fill_closer(&self, filling: &mut Filling<'_>, mut row: Row, mut parts: u16, salt: u32, mut limit: usize) -> Rest {
+    fn fill_closer(
+        &self,
+        filling: &mut Filling<'_>,
+        mut row: Row,
+        mut parts: u16,
+        salt: u32,
+        mut limit: usize,
+    ) -> Rest {
         let tree = self.tree(row.table);
         while parts > 0 {
             let part = row.prefix().child(parts.trailing_zeros() as u8);
@@ -354,7 +369,14 @@ impl Node<'_> {
         Rest::Done
     }
 
-    fn fill_stream(&self, filling: &mut Filling<'_>, mut row: Row, parts: u16, datagrams: u8, mut limit: usize) -> Rest {
+    fn fill_stream(
+        &self,
+        filling: &mut Filling<'_>,
+        mut row: Row,
+        parts: u16,
+        datagrams: u8,
+        mut limit: usize,
+    ) -> Rest {
         let (prefix, mut pushed) = (row.prefix(), false);
         loop {
             let Some((slot, key)) = self.tree(row.table).seek(prefix, parts, row.key()) else { return Rest::Done };
@@ -388,7 +410,14 @@ impl Node<'_> {
         slot.map_or(Some(0), |slot| self.push_slot(filling, table, slot, copy, limit))
     }
 
-    fn push_slot(&self, filling: &mut Filling<'_>, table: Table, slot: usize, copy: bool, limit: usize) -> Option<usize> {
+    fn push_slot(
+        &self,
+        filling: &mut Filling<'_>,
+        table: Table,
+        slot: usize,
+        copy: bool,
+        limit: usize,
+    ) -> Option<usize> {
         match table {
             Table::Entries => self.push_entry(filling, slot, copy, limit),
             // A copy is for somebody who may not know the member at all: that comes before what it is suspected of.

@@ -116,7 +116,8 @@ impl Node<'_> {
         // Drawn with replacement: the same relay twice is a second chance on a lossy link.
         for _ in 0..self.config.indirect_probes {
             let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
-            let relay = self.members.peer(position).and_then(|ix| self.members.get(ix)).filter(|slot| slot.id != target);
+            let relay =
+                self.members.peer(position).and_then(|ix| self.members.get(ix)).filter(|slot| slot.id != target);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
                 self.errand(to, Some(id), Errand::PingReq { number, target, addr });
             }

@@ -32,7 +32,8 @@ impl Budget {
     }
 
     pub(crate) fn spend(&mut self, bytes: usize) {
-        self.tokens = self.tokens.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO)).max(-self.depth);
+        self.tokens =
+            self.tokens.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO)).max(-self.depth);
     }
 
     /// When the next datagram may go.

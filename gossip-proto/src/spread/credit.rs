@@ -37,7 +37,8 @@ impl Credits {
     pub(crate) fn earn(&mut self, backlog: [bool; 5], room: usize) {
         let room = u32::try_from(room).unwrap_or(u32::MAX / 2);
         let waiting = |class: usize| backlog.get(class).copied().unwrap_or(false);
-        let total: u32 = self.shares.iter().enumerate().filter(|(class, _)| waiting(*class)).map(|(_, s)| u32::from(*s)).sum();
+        let total: u32 =
+            self.shares.iter().enumerate().filter(|(class, _)| waiting(*class)).map(|(_, s)| u32::from(*s)).sum();
         for (class, (credit, share)) in self.credit.iter_mut().zip(self.shares).enumerate() {
             let earned = u64::from(room) * u64::from(share) / u64::from(total.max(1));
             *credit = if waiting(class) { (u64::from(*credit) + earned).min(2 * u64::from(room)) as u32 } else { 0 };

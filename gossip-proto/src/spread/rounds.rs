@@ -25,7 +25,14 @@ impl Rounds {
         let interval_min = micros(interval_min);
         let zero = Instant::ZERO;
         let targets = heapless::Vec::new();
-        Self { interval_min, interval_max: micros(interval_max), interval: interval_min, last: zero, next: zero, targets }
+        Self {
+            interval_min,
+            interval_max: micros(interval_max),
+            interval: interval_min,
+            last: zero,
+            next: zero,
+            targets,
+        }
     }
 
     /// When the next round is due.
@@ -36,7 +43,8 @@ impl Rounds {
     /// There is news: the next round is now, or an interval after the last one.
     pub(crate) fn hasten(&mut self, now: Instant) {
         self.interval = self.interval_min;
-        let soonest = if self.last == Instant::ZERO { now } else { self.last + Duration::from_micros(self.interval_min) };
+        let soonest =
+            if self.last == Instant::ZERO { now } else { self.last + Duration::from_micros(self.interval_min) };
         self.next = self.next.min(soonest.max(now));
     }
 

@@ -52,6 +52,11 @@ impl Store<'_> {
         self.hot.len()
     }
 
+    /// How many times an entry is still to be passed on.
+    pub(crate) fn left(&self, slot: usize) -> u8 {
+        self.slots.get(slot).map_or(0, |slot| slot.left)
+    }
+
     pub(crate) fn urgent(&self, slot: usize) -> bool {
         self.has(slot, Flag::Urgent)
     }

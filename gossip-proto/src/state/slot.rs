@@ -48,6 +48,10 @@ pub(super) enum Flag {
 }
 
 impl EntrySlot {
+    /// An empty slot that was never used.
+    pub(crate) const EMPTY: Self =
+        Self { loc: None, rumor: Hook::EMPTY, changed: Hook::EMPTY, place: Place::EMPTY, left: 0, flags: 0 };
+
     pub(super) const fn has(&self, flag: Flag) -> bool {
         self.flags & flag as u8 != 0
     }

@@ -239,6 +239,17 @@ impl<'a> Store<'a> {
         self.range(range).filter_map(|slot| self.entry(slot)).filter(move |entry| entry.key().starts_with(prefix))
     }
 
+    /// The name by which other nodes ask for an entry.
+    pub(crate) fn key_hash(&self, slot: usize) -> Key {
+        self.index.key(&self.cells, slot)
+    }
+
+    /// 32 bits of what an entry holds: the same on two nodes that hold the same.
+    pub(crate) fn digest(&self, slot: usize) -> u32 {
+        let [a, b, c, d, ..] = self.index.item(&self.cells, slot).to_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     pub(crate) fn index(&self) -> &Index {
         &self.index
     }
