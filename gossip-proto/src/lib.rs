@@ -20,6 +20,8 @@ mod memory;
 mod node;
 mod repair;
 mod rng;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod slab;
 mod spread;
 mod state;

@@ -1,0 +1,204 @@
+//! The bench that scenarios work on: a network made by the spec, phases, a window of figures, the report.
+//!
+//! Knows: what all scenarios have in common. Does not know: any one of them.
+
+use core::time::Duration;
+
+use super::dice::Dice;
+use super::faults::Faults;
+use super::network::Network;
+use super::report::{Figures, Report, TraceHash};
+use super::scenario::{Progress, Spec};
+use super::slot::Setup;
+use crate::time::Instant;
+
+pub(crate) struct Lab<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) net: Network,
+    /// The choices of the scenario, apart from those of the network.
+    pub(crate) dice: Dice,
+    /// When the window began.
+    pub(crate) since: Instant,
+    progress: &'a mut dyn FnMut(Progress<'_>),
+    phase: &'static str,
+    told_at: u64,
+    refutations: u64,
+}
+
+impl<'a> Lab<'a> {
+    pub(crate) fn new(spec: &'a Spec, progress: &'a mut dyn FnMut(Progress<'_>)) -> Self {
+        let mut net = Network::new(spec.seed);
+        net.set_replay(spec.command());
+        net.set_faults(Faults { loss_ppm: spec.loss_ppm, ..spec.faults.clone() });
+        net.set_trace(spec.trace.clone());
+        net.set_checks(spec.checks);
+        let dice = Dice::new(spec.seed, STREAM_SCENARIO);
+        Self { spec, net, dice, since: Instant::ZERO, progress, phase: "start", told_at: 0, refutations: 0 }
+    }
+
+    /// Adds a node as the spec wants them, for a swarm of `swarm` nodes.
+    pub(crate) fn add(&mut self, swarm: usize) -> usize {
+        let spec = self.spec;
+        let mut setup = Setup::new(spec.config.clone());
+        setup.mtu = spec.mtu.unwrap_or(setup.mtu);
+        self.net.add(setup.capacity(spec.members.unwrap_or(swarm), spec.entries, spec.bytes))
+    }
+
+    /// Starts the swarm: all nodes within 100 ms, through node 0, with room for `swarm` members each. Returns whether
+    /// all know all in time.
+    pub(crate) fn assemble(&mut self, swarm: usize) -> bool {
+        self.phase("cold start");
+        for _ in 0..self.spec.nodes {
+            let node = self.add(swarm);
+            let start = Duration::from_micros(self.dice.between(0, START_SPREAD_MICROS));
+            if node > 0 {
+                self.net.at(self.net.now() + start, move |net| net.join(node, 0));
+            }
+        }
+        self.run_to(ASSEMBLE_MAX, Network::all_know_all)
+    }
+
+    /// Starts the swarm, lets it come to rest for this long, and begins the window.
+    pub(crate) fn settle(&mut self, swarm: usize, rest: Duration) {
+        self.assemble(swarm);
+        self.phase("settling");
+        self.run_for(rest);
+        self.begin();
+    }
+
+    /// Begins the window: what happened before was the preparation.
+    pub(crate) fn begin(&mut self) {
+        self.net.reset_figures();
+        self.since = self.net.now();
+        self.refutations = self.all_refutations();
+        self.phase("measuring");
+    }
+
+    pub(crate) fn phase(&mut self, phase: &'static str) {
+        self.phase = phase;
+        self.tell();
+    }
+
+    /// Seconds since `start`.
+    pub(crate) fn seconds_since(&self, start: Instant) -> f64 {
+        seconds(self.net.now() - start)
+    }
+
+    /// A random node that runs.
+    pub(crate) fn any_node(&mut self) -> usize {
+        let which = self.dice.index(self.net.up());
+        self.net.running().nth(which).unwrap_or(0)
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let until = self.net.now() + time;
+        self.run_until(until);
+    }
+
+    /// Runs until this virtual time.
+    pub(crate) fn run_until(&mut self, until: Instant) {
+        while self.net.next_at().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.net.run_until(until);
+    }
+
+    /// Runs until `done` says so, asking after every step; returns whether it said so within `limit`.
+    pub(crate) fn run_to(&mut self, limit: Duration, mut done: impl FnMut(&mut Network) -> bool) -> bool {
+        let until = self.net.now() + limit;
+        while !done(&mut self.net) {
+            if self.net.next_at().is_none_or(|at| at > until) {
+                self.net.run_until(until);
+                return done(&mut self.net);
+            }
+            self.step();
+        }
+        true
+    }
+
+    /// As [`Lab::run_to`] for what costs more to ask: asks every 10 ms of virtual time.
+    pub(crate) fn run_to_sampled(&mut self, limit: Duration, mut done: impl FnMut(&mut Network) -> bool) -> bool {
+        let until = self.net.now() + limit;
+        while !done(&mut self.net) {
+            if self.net.now() >= until {
+                return false;
+            }
+            self.run_until(self.net.now() + SAMPLE);
+        }
+        true
+    }
+
+    fn step(&mut self) {
+        self.net.step();
+        let lines = self.net.trace();
+        if !lines.is_empty() {
+            (self.progress)(Progress::Trace(lines));
+            self.net.clear_trace();
+        }
+        if self.net.counts().events >= self.told_at + TELL_EVERY {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told_at = self.net.counts().events;
+        let now = self.net.now() - Instant::ZERO;
+        (self.progress)(Progress::Step { phase: self.phase, now, events: self.told_at });
+    }
+
+    fn all_refutations(&self) -> u64 {
+        self.net.running().filter_map(|index| self.net.node(index)).map(|node| node.stats().refutations).sum()
+    }
+
+    pub(crate) fn report(&mut self, figures: &Figures) -> Report {
+        self.phase("done");
+        let (spec, counts, record) = (self.spec, self.net.counts(), self.net.record());
+        let window_s = self.seconds_since(self.since);
+        let nodes = self.net.up().max(1) as f64;
+        let rate = |count: u64| if window_s > 0.0 { count as f64 / nodes / window_s } else { 0.0 };
+        Report {
+            scenario: spec.scenario.name(),
+            nodes: spec.nodes,
+            loss: f64::from(spec.loss_ppm) / 1e6,
+            seed: spec.seed,
+            virtual_s: self.seconds_since(Instant::ZERO),
+            wall_s: 0.0,
+            events: counts.events,
+            datagrams_per_node_s: rate(counts.sent),
+            bytes_per_node_s: rate(counts.sent_bytes),
+            bytes_per_node: counts.sent_bytes as f64 / nodes,
+            datagram_len_max: counts.len_max,
+            all_know_s: figures.all_know_s,
+            first_detect_s: figures.first_detect_s,
+            last_detect_s: figures.last_detect_s,
+            false_deaths: Some(record.members().false_deaths),
+            needless_rejoins: (!figures.returns_planned).then_some(record.members().needless_rejoins),
+            healed_s: figures.healed_s,
+            converged_s: figures.converged_s,
+            payloads_per_node: figures.payloads_per_node,
+            converged: figures.converged,
+            trace_hash: TraceHash(self.net.trace_hash()),
+            window_s,
+            raw_list_ratio: figures.raw_list_ratio,
+            known_by_all_s: figures.known_by_all_s,
+            healthy_false_deaths: Some(record.members().healthy_false_deaths),
+            refutations: self.all_refutations().saturating_sub(self.refutations),
+            rejected: counts.rejected,
+            writes: figures.writes,
+            conflicts: figures.writes.map(|_| record.conflicts()),
+        }
+    }
+}
+
+pub(crate) fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
+}
+
+const STREAM_SCENARIO: u64 = 16;
+/// All nodes start within this time.
+const START_SPREAD_MICROS: u64 = 100_000;
+/// A swarm that does not know itself by then is measured as it is.
+const ASSEMBLE_MAX: Duration = Duration::from_secs(600);
+const SAMPLE: Duration = Duration::from_millis(10);
+/// Events between two messages of progress: a few per second.
+const TELL_EVERY: u64 = 1 << 17;

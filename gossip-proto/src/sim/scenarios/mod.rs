@@ -1,0 +1,4 @@
+//! How each scenario goes.
+
+pub(crate) mod membership;
+pub(crate) mod state;

@@ -1,0 +1,86 @@
+//! Every scenario reaches its end and fills in its figures.
+
+use gossip_proto::sim::{Progress, Report, Scenario, Spec, TraceFilter, run};
+
+fn small(scenario: Scenario) -> Spec {
+    let mut spec = Spec::new(scenario).nodes(24);
+    // What waits for nothing need not run for ten minutes here.
+    spec.seconds = matches!(scenario, Scenario::Idle | Scenario::Loss).then_some(60);
+    spec
+}
+
+fn report(scenario: Scenario) -> Report {
+    let report = run(&small(scenario), &mut |_| ());
+    assert!(report.converged, "{report:?}");
+    assert!(report.events > 0 && report.bytes_per_node > 0.0 && report.datagram_len_max <= 1400, "{report:?}");
+    report
+}
+
+#[test]
+fn cold_start() {
+    let report = report(Scenario::ColdStart);
+    assert!(report.all_know_s.is_some_and(|s| s > 0.0) && report.converged_s >= report.all_know_s, "{report:?}");
+}
+
+#[test]
+fn newcomer() {
+    let report = report(Scenario::Newcomer);
+    assert!(report.all_know_s.is_some() && report.raw_list_ratio.is_some_and(|ratio| ratio > 1.0), "{report:?}");
+    assert!(report.known_by_all_s >= report.all_know_s, "{report:?}");
+}
+
+#[test]
+fn idle() {
+    let report = report(Scenario::Idle);
+    assert_eq!((report.false_deaths, report.needless_rejoins), (Some(0), Some(0)));
+    assert!(report.bytes_per_node_s > 0.0 && (59.9..60.1).contains(&report.window_s), "{report:?}");
+}
+
+#[test]
+fn crash() {
+    let report = report(Scenario::Crash);
+    assert!(
+        report.first_detect_s.is_some_and(|s| s > 0.5) && report.last_detect_s >= report.first_detect_s,
+        "{report:?}"
+    );
+    assert_eq!(report.false_deaths, Some(0));
+}
+
+#[test]
+fn split() {
+    let report = report(Scenario::Split);
+    assert!(report.healed_s.is_some() && report.needless_rejoins.is_none(), "{report:?}");
+}
+
+#[test]
+fn spread() {
+    let report = report(Scenario::Spread);
+    assert!(report.converged_s.is_some() && report.payloads_per_node.is_some_and(|n| n >= 1.0), "{report:?}");
+}
+
+#[test]
+fn writers() {
+    let report = report(Scenario::Writers);
+    assert!(report.converged_s.is_some() && report.writes.is_some_and(|n| n > 4_000), "{report:?}");
+}
+
+#[test]
+fn loss() {
+    let report = run(&small(Scenario::Loss).loss_ppm(50_000), &mut |_| ());
+    assert!(report.converged && report.false_deaths.is_some(), "{report:?}");
+}
+
+#[test]
+fn progress_gets_phases_and_the_trace() {
+    let mut spec = small(Scenario::Spread).nodes(4);
+    spec.trace = Some(TraceFilter::default());
+    let (mut phases, mut lines) = (Vec::new(), 0);
+    let report = run(&spec, &mut |progress| match progress {
+        Progress::Step { phase, .. } => phases.push(phase),
+        Progress::Trace(text) => lines += text.lines().count(),
+        _ => {}
+    });
+    phases.dedup();
+    assert_eq!(phases, ["cold start", "settling", "measuring", "done"]);
+    assert!(lines > 100 && report.converged);
+}
