@@ -7,7 +7,8 @@ use core::fmt;
 use std::format;
 use std::string::String;
 
-use crate::node::{Lifecycle, MemberState, Node};
+use crate::membership::MemberState;
+use crate::node::{Lifecycle, Node};
 use crate::stats::Stats;
 use crate::time::Instant;
 

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use std::vec::Vec;
 
-use crate::node::{MemberState, Node};
+use crate::membership::MemberState;
+use crate::node::Node;
 use crate::sim::lab::{Lab, seconds};
 use crate::sim::network::Network;
 use crate::sim::report::Figures;
