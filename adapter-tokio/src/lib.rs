@@ -1,1 +1,52 @@
-//! tokio adapter
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod events;
+mod handle;
+mod runner;
+
+pub use events::{EntryEvent, Event, Events, Lagged, MemberEvent};
+pub use gossip_proto as proto;
+pub use handle::{Closed, Handle, WaitError};
+pub use runner::{Runner, SocketStats};
+
+use gossip_proto::Node;
+use tokio::net::UdpSocket;
+
+/// Joins a bound socket and a node: the [`Handle`] is for the application, the [`Runner`] for a task of its own.
+///
+/// The node gets the wall clock at once, and whatever is asked of the handle before the runner runs is kept. The
+/// address that the node announces is the one that it was made with: nothing here looks at the socket's.
+///
+/// ```
+/// use std::time::Duration;
+/// use gossip_tokio::proto::{Addr, Config, Node, NodeId, PutOptions, Seed, Storage};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// async fn agent(id: u8) -> Result<(gossip_tokio::Handle, Addr), Box<dyn std::error::Error>> {
+///     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+///     let addr = Addr::from(socket.local_addr()?);
+///     let (storage, seed) = (Storage::with_capacity(16, 100, 1 << 16), Seed::new([id; 32]));
+///     let node = Node::new(NodeId(id.into()), addr, Config::lan("doc"), storage, seed)?;
+///     let (handle, mut runner) = gossip_tokio::new(socket, node);
+///     tokio::spawn(async move { runner.run().await });
+///     Ok((handle, addr))
+/// }
+///
+/// let ((alice, contact), (bob, _)) = (agent(1).await?, agent(2).await?);
+/// bob.with(|node, now| node.join(now, contact))?;
+/// bob.joined().await?;
+/// bob.with(|node, now| node.put(now, b"color", b"blue", PutOptions::new()))?;
+/// bob.converged(Duration::from_secs(10)).await?;
+/// alice.read(|node| assert_eq!(node.get(b"color").unwrap().value(), b"blue"));
+/// bob.leave().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent or received unless the runner runs"]
+pub fn new(socket: UdpSocket, node: Node<'static>) -> (Handle, Runner) {
+    let handle = Handle::new(node);
+    let runner = Runner::new(socket, handle.clone());
+    (handle, runner)
+}
