@@ -15,6 +15,9 @@ mod addr;
 mod config;
 mod error;
 mod event;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod membership;
 mod memory;
 mod node;

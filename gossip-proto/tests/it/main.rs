@@ -1,5 +1,7 @@
-//! The integration tests: files are named for behaviours.
+//! The integration tests of the core, in one binary; files are named for behaviours.
 
+mod fuzz_bodies;
 mod sim_determinism;
 mod sim_network;
 mod sim_scenarios;
+mod tidy;

@@ -1,0 +1,71 @@
+//! Links the core without an operating system and without a heap, so that its size can be read; it is never run.
+//!
+//! Symbols that `.ci/run` looks for: `MEMORY` and `NODE`, both of which must lie in .bss.
+#![no_std]
+#![no_main]
+
+use core::cell::UnsafeCell;
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+use core::panic::PanicInfo;
+
+use gossip_proto::{Addr, Config, Instant, Memory, Node, NodeId, PutOptions, Seed};
+
+#[unsafe(no_mangle)]
+static MEMORY: Once<Memory<16, 64, 4096>> = Once(UnsafeCell::new(Memory::new()));
+#[unsafe(no_mangle)]
+static NODE: Once<MaybeUninit<Node<'static>>> = Once(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// Memory that one caller takes, once.
+struct Once<T>(UnsafeCell<T>);
+
+// SAFETY: one core, no interrupts, and `_start` takes each once.
+unsafe impl<T> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    fn take(&'static self) -> &'static mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let config = Config::embedded("thumb");
+    let addr = black_box(Addr::NONE);
+    if let Ok(node) = Node::new(NodeId(black_box(1)), addr, config, MEMORY.take(), Seed::new(black_box([1; 32]))) {
+        run(NODE.take().write(node), addr);
+    }
+    loop {}
+}
+
+/// Every door, with inputs that the compiler cannot foresee.
+#[inline(never)]
+fn run(node: &mut Node<'static>, addr: Addr) {
+    let mut buf = [0; 512];
+    loop {
+        let now = Instant::from_micros(black_box(0));
+        _ = black_box(node.join(now, addr));
+        _ = black_box(node.handle_datagram(now, addr, black_box(&mut buf)));
+        node.handle_timeout(now);
+        node.handle_wall_clock(now, black_box(0));
+        _ = black_box(node.put(now, black_box(b"a/key"), black_box(b"value"), PutOptions::new()));
+        _ = black_box(node.delete(now, black_box(b"a/key")));
+        _ = black_box(node.set_tags(now, [("role", "worker")]));
+        _ = black_box(node.get(black_box(b"a/key")).is_some());
+        _ = black_box(node.scan(black_box(b"a/")).count());
+        _ = black_box(node.members().count());
+        _ = black_box(node.convergence());
+        _ = black_box(node.poll_transmit(now, black_box(&mut buf)));
+        _ = black_box(node.poll_event());
+        _ = black_box(node.poll_timeout());
+        if black_box(false) {
+            node.leave(now);
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}

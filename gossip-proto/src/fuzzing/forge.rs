@@ -1,0 +1,152 @@
+//! Datagrams that pass the envelope's check and may say anything.
+//!
+//! Knows: the envelope, written here a second time, and every message. Does not know: what a node makes of them.
+
+use core::hash::Hasher;
+use std::vec;
+use std::vec::Vec;
+
+use siphasher::sip::SipHasher13;
+
+use super::Choices;
+use crate::slab::index::{Key, Prefix};
+use crate::wire::{
+    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, MemberItem, Message, Seen, Table, VersionId,
+    Writer,
+};
+use crate::{Addr, NodeId, SwarmKey};
+
+/// A datagram to node 1 with this swarm key whose messages are `body`, whatever that is.
+pub(super) fn raw(key: SwarmKey, from: NodeId, body: &[u8]) -> Vec<u8> {
+    let header = Header { id: from, incarnation: 0, root: 0, load: 0 };
+    let mut datagram = vec![0x10; 5];
+    datagram.extend(postcard::to_slice(&header, &mut [0; 32]).expect("room for a header").iter());
+    datagram.extend(body);
+    let mut hasher = SipHasher13::new_with_key(key.as_bytes());
+    hasher.write(&datagram[5..]);
+    hasher.write_u64(0);
+    hasher.write_u8(datagram[0]);
+    let check = hasher.finish() as u32;
+    datagram[1..5].copy_from_slice(&check.to_le_bytes());
+    datagram
+}
+
+/// A datagram of up to eight messages, each well formed and probably false.
+pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut buf = vec![0; 4096];
+    let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
+    let mut writer = Writer::new(&mut buf, &header).expect("room for a header");
+    for _ in 0..=choices.below(8) {
+        push(&mut writer, choices);
+    }
+    let destination = [None, Some(NodeId(1))][choices.below(2)];
+    writer.finish(&Envelope { key, own: header.id }, destination).to_vec()
+}
+
+fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
+    let (entry_key, tags, digests) = (choices.key(), choices.some_bytes(12), digests(choices));
+    let member = MemberItem {
+        id: id(choices),
+        incarnation: number(choices),
+        addr: addr(choices),
+        tags_version: number(choices),
+        tags: &tags,
+    };
+    let accusation = Accusation { id: id(choices), incarnation: number(choices), by: id(choices) };
+    let (table, prefix, salt) = (table(choices), prefix(choices), number(choices));
+    let message = match choices.below(16) {
+        0 => Message::Ping(number(choices)),
+        1 => Message::Ack(number(choices)),
+        2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
+        3 => Message::Join(member),
+        4 => Message::Alive(member),
+        5 => Message::Suspect(accusation),
+        6 => Message::Dead(accusation),
+        7 => Message::Left { id: member.id, incarnation: member.incarnation },
+        8..=10 => Message::Entry(EntryItem {
+            kind: choices.byte() % 4,
+            key: &entry_key,
+            version: version(choices),
+            value: (choices.below(4) != 0).then_some(&tags),
+        }),
+        11 => Message::Offer { key: hash(choices), digest: number(choices) },
+        12 => Message::Want(hash(choices)),
+        13 => Message::Root { table, digest: choices.byte().into() },
+        14 => {
+            // One bit for each digest, as the message must be.
+            let present = (1u32 << (digests.len() / 4)) - 1;
+            let from = prefix.len() / 8 * 4;
+            Message::Digests(Digests { table, from, prefix, salt, present: present as u16, digests: &digests })
+        }
+        _ => Message::Items(Items { table, prefix, salt, last: choices.below(2) == 0, digests: &digests }),
+    };
+    if choices.below(8) == 0 {
+        writer.push(&Message::Copies, usize::MAX);
+    }
+    // Full is no matter: the datagram is long enough.
+    _ = writer.push(&message, usize::MAX);
+}
+
+/// The node itself, its peer, or somebody it never met.
+fn id(choices: &mut Choices<'_>) -> NodeId {
+    NodeId(match choices.byte() {
+        255 => u64::MAX,
+        other => u64::from(other % 24),
+    })
+}
+
+fn addr(choices: &mut Choices<'_>) -> Addr {
+    match choices.byte() {
+        255 => Addr::new(&[7; 3]).expect("three bytes"),
+        last => super::node::addr(last % 24),
+    }
+}
+
+/// Small, or at the edge of what 32 bits hold.
+fn number(choices: &mut Choices<'_>) -> u32 {
+    match choices.byte() {
+        small @ 0..=239 => small.into(),
+        edge => u32::MAX - u32::from(edge - 240),
+    }
+}
+
+/// Long past, now, tomorrow, or at the edge of what 64 bits hold.
+fn stamp(choices: &mut Choices<'_>) -> u64 {
+    let low = u64::from(choices.word());
+    match choices.below(4) {
+        0 => low,
+        1 => low << 20,
+        2 => low << 36,
+        _ => u64::MAX - low,
+    }
+}
+
+fn version(choices: &mut Choices<'_>) -> VersionId {
+    let (stamp_own, writer) = (stamp(choices), id(choices).0);
+    let seen = (0..choices.below(4)).map(|_| Seen { writer: id(choices).0, stamp: stamp(choices) });
+    VersionId { stamp: stamp_own, writer, context: seen.collect::<Context>() }
+}
+
+fn table(choices: &mut Choices<'_>) -> Table {
+    [Table::Members, Table::Entries][choices.below(2)]
+}
+
+fn hash(choices: &mut Choices<'_>) -> Key {
+    let mut bytes = [0; 12];
+    bytes.iter_mut().zip(choices.bytes(12)).for_each(|(to, from)| *to = *from);
+    Key::from_bytes(bytes)
+}
+
+fn prefix(choices: &mut Choices<'_>) -> Prefix {
+    match choices.byte() {
+        0..=127 => Prefix::ROOT,
+        len => Prefix::of(hash(choices), len % 25 * 4),
+    }
+}
+
+/// Up to sixteen digests of four bytes.
+fn digests(choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut digests = choices.some_bytes(64);
+    digests.truncate(digests.len() / 4 * 4);
+    digests
+}
