@@ -12,7 +12,7 @@ use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::wire::{
     Accusation, Context, Digests, EntryItem, Envelope, Header, Items, MemberItem, Message, Seen, Table, VersionId,
-    Writer,
+    Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -40,7 +40,8 @@ pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>) -> Vec<u8> {
         push(&mut writer, choices);
     }
     let destination = [None, Some(NodeId(1))][choices.below(2)];
-    writer.finish(&Envelope { key, own: header.id }, destination).to_vec()
+    let len = writer.len();
+    close(&mut buf, len, &Envelope { key, own: header.id }, destination).to_vec()
 }
 
 fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {

@@ -138,7 +138,7 @@ impl Twins {
             192 => Addr::NONE,
             other => addr(other),
         };
-        let (now, left) = (self.now, self.node.lifecycle() == Lifecycle::Left);
+        let (now, left) = (self.now, matches!(self.node.lifecycle(), Lifecycle::Left | Lifecycle::Leaving));
         let refused = self.both(|node| node.join(now, contact)).err();
         assert_eq!(refused == Some(JoinError::Left), left);
     }
@@ -344,7 +344,8 @@ impl Twins {
         assert!(matches!(own.state, MemberState::Alive | MemberState::Left), "{:?} of itself", own.state);
         assert!(shape.members.len() <= self.members_max);
         let living = |state| matches!(state, MemberState::Alive | MemberState::Suspect);
-        assert_eq!(self.node.live(), shape.members.iter().filter(|member| living(member.state)).count());
+        let others = shape.members.iter().filter(|member| member.id != self.node.id() && living(member.state));
+        assert_eq!(self.node.live(), others.count() + 1);
         assert_eq!(self.node.live(), shape.convergence.live);
         assert!(shape.convergence.agreeing <= shape.convergence.live);
         for (used, max) in [self.node.entries_used(), self.node.bytes_used()] {

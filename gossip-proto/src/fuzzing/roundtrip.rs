@@ -3,7 +3,7 @@
 use std::vec;
 use std::vec::Vec;
 
-use crate::wire::{Envelope, Message, Messages, Writer, open};
+use crate::wire::{Envelope, Message, Messages, Writer, close, open};
 use crate::{NodeId, SwarmKey};
 
 /// Whatever opens is encoded in no more bytes than it came in, and opens as the same.
@@ -23,7 +23,8 @@ pub fn roundtrip(data: &[u8]) {
         assert_eq!(writer.push(message, used - 1), None, "nothing is longer than its limit");
     }
     let sender = Envelope { key, own: header.id };
-    let mut again = writer.finish(&sender, Some(NodeId(1))).to_vec();
+    let used = writer.len();
+    let mut again = close(&mut buf, used, &sender, Some(NodeId(1))).to_vec();
     assert!(again.len() <= len);
     let (header_again, messages_again) = open(&mut again, &Envelope { key, own: NodeId(1) }).expect("it opens again");
     assert_eq!((header, messages), (header_again, well_formed(messages_again)));
