@@ -5,15 +5,22 @@
 
 use core::time::Duration;
 
-use crate::addr::Addr;
+use crate::addr::{Addr, NodeId};
 use crate::error::JoinError;
 
 /// The contacts of a node, kept for life.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
-    addrs: heapless::Vec<Addr, CONTACTS_MAX>,
+    addrs: heapless::Vec<Contact, CONTACTS_MAX>,
     tries: u8,
     next: u8,
+}
+
+/// An address to ask, and who answered there last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contact {
+    pub(crate) addr: Addr,
+    pub(crate) id: Option<NodeId>,
 }
 
 impl Contacts {
@@ -22,10 +29,10 @@ impl Contacts {
             return Err(JoinError::NoAddress);
         }
         self.tries = 0;
-        if self.addrs.contains(&contact) {
+        if self.addrs.iter().any(|known| known.addr == contact) {
             return Ok(());
         }
-        self.addrs.push(contact).map_err(|_| JoinError::TooManyContacts)
+        self.addrs.push(Contact { addr: contact, id: None }).map_err(|_| JoinError::TooManyContacts)
     }
 
     /// How long to wait before the contacts are asked again: doubles from 100 ms to 5 s, guesses that bridge a slow
@@ -36,10 +43,17 @@ impl Contacts {
     }
 
     /// The next contact in turn.
-    pub(crate) fn next(&mut self) -> Option<Addr> {
+    pub(crate) fn next(&mut self) -> Option<Contact> {
         let addr = self.addrs.get(usize::from(self.next) % self.addrs.len().max(1)).copied();
         self.next = self.next.wrapping_add(1);
         addr
+    }
+
+    /// Notes who answers at an address.
+    pub(crate) fn answered(&mut self, addr: Addr, id: NodeId) {
+        if let Some(contact) = self.addrs.iter_mut().find(|contact| contact.id != Some(id) && contact.addr == addr) {
+            contact.id = Some(id);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

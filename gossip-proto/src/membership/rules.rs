@@ -5,6 +5,7 @@
 use super::table::{MemberState, Members, OWN};
 use crate::addr::NodeId;
 use crate::slab::Link;
+use crate::time::Tick;
 use crate::wire::MemberItem;
 
 /// What was said of a member, other than that it is alive.
@@ -65,8 +66,8 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>) -> 
     (verdict, Link::NONE)
 }
 
-/// Takes in that a member is suspect, dead or gone.
-pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report) -> Verdict {
+/// Takes in that a member is suspect, dead or gone. Who is suspect here since `fresh` or later is given time.
+pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: Tick) -> Verdict {
     let Some(ix) = members.find(report.id) else { return Verdict::Refused };
     let Some(slot) = members.get(ix) else { return Verdict::Refused };
     let held = (slot.incarnation, slot.state);
@@ -83,8 +84,13 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report) -> Verdi
             Verdict::Known
         };
     }
-    // Death at second hand of somebody who is alive here: it gets the time to refute that it may not have had there.
-    let contradicted = report.state == MemberState::Dead && held.1 == MemberState::Alive;
+    // Death at second hand of somebody who is alive here, or was a moment ago: it gets the time to refute that it may not
+    // have had there, as after a partition. Who is really dead was suspected for long before anybody called it dead.
+    let contradicted = report.state == MemberState::Dead
+        && (held.1 == MemberState::Alive || held == (report.incarnation, MemberState::Suspect) && slot.since >= fresh);
+    if contradicted && held.1 == MemberState::Suspect {
+        return Verdict::Known;
+    }
     members.update(ix, |slot| {
         slot.incarnation = report.incarnation;
         slot.state = if contradicted { MemberState::Suspect } else { report.state };

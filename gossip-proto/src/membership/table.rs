@@ -53,6 +53,8 @@ pub(crate) struct MemberSlot {
     pub(crate) addr: Addr,
     pub(crate) incarnation: u32,
     pub(crate) tags_version: u32,
+    /// When it became what it is.
+    pub(crate) since: Tick,
     /// The summary root that it last told, and when it was last heard; no root before it is heard.
     pub(crate) root: u32,
     pub(crate) heard: Tick,
@@ -130,6 +132,7 @@ impl MemberSlot {
         addr: Addr::NONE,
         incarnation: 0,
         tags_version: 0,
+        since: Tick(0),
         root: 0,
         heard: Tick(0),
         agreed: Tick(0),

@@ -12,7 +12,7 @@ use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::state::Outcome;
-use crate::time::Instant;
+use crate::time::{Instant, Tick};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
 /// The datagram that is being taken in.
@@ -23,6 +23,8 @@ struct Context {
     sender: NodeId,
     /// The sender's slot, if there is one for it.
     peer: Option<usize>,
+    /// Whether the sender was not there before this datagram.
+    arrived: bool,
     /// What it carries is no news: a comparison showed that it was missing here.
     copies: bool,
 }
@@ -40,9 +42,13 @@ impl Node<'_> {
         }
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += len as u64;
-        let peer = self.meet(now, from, &header);
+        self.contacts.answered(from, header.id);
+        let (peer, arrived) = match self.meet(now, from, &header) {
+            Some((peer, arrived)) => (Some(peer), arrived),
+            None => (None, false),
+        };
         let before = self.stats.entries_new;
-        let mut context = Context { now, from, sender: header.id, peer, copies: false };
+        let mut context = Context { now, from, sender: header.id, peer, arrived, copies: false };
         for message in messages.flatten() {
             if message == Message::Copies {
                 context.copies = !context.copies;
@@ -57,7 +63,7 @@ impl Node<'_> {
     }
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
-    fn meet(&mut self, now: Instant, from: Addr, header: &Header) -> Option<usize> {
+    fn meet(&mut self, now: Instant, from: Addr, header: &Header) -> Option<(usize, bool)> {
         if self.lifecycle == Lifecycle::Joining {
             self.lifecycle = Lifecycle::Member;
             self.told.joined = true;
@@ -72,7 +78,7 @@ impl Node<'_> {
             self.members.update(ix, |slot| slot.incarnation = header.incarnation);
             self.member_changed(now, ix, true);
             self.settle_in(now, ix);
-            return Some(ix);
+            return Some((ix, true));
         };
         let slot = self.members.get(ix)?;
         let (live, known) = (slot.state.is_live(), slot.incarnation);
@@ -92,7 +98,7 @@ impl Node<'_> {
             }
             self.tell(ix, ix);
         }
-        Some(ix)
+        Some((ix, !live && header.incarnation > known))
     }
 
     /// Just taken in: the view is one welcome long, so compare with somebody soon.
@@ -120,7 +126,7 @@ impl Node<'_> {
             Message::Join(item) => {
                 self.take_member(context, &item);
                 if let Some(ix) = context.peer.filter(|_| item.id == context.sender) {
-                    self.welcome(ix, &item);
+                    self.welcome(ix, &item, context.arrived);
                 }
             }
             Message::Alive(item) => self.take_member(context, &item),
@@ -209,14 +215,18 @@ impl Node<'_> {
         }
     }
 
-    /// What a newcomer is sent at once: who we are, and as many members as fit in a datagram, from a random one on.
-    fn welcome(&mut self, ix: usize, item: &MemberItem<'_>) {
+    /// What a newcomer is sent at once: who we are, and as many members as fit in a datagram, from a random one on. One
+    /// that was here already lost its welcome, or has healed: it compares.
+    fn welcome(&mut self, ix: usize, item: &MemberItem<'_>, arrived: bool) {
         self.members.update(ix, |slot| slot.addr = item.addr);
-        let task = Task::Stream { parts: u16::MAX, datagrams: 1 };
-        let from = Key::new(self.rng.next(), u64::from(self.rng.next()) << 32);
-        let few = self.members.peers() < WELCOME_FEW;
-        let row = Row::new(ix, Table::Members, task, Prefix::ROOT, 0);
         self.tell(ix, OWN);
+        if !arrived {
+            return self.owe(Some(ix), Table::Members, Task::Root, Prefix::ROOT, 0);
+        }
+        let task = Task::Stream { parts: u16::MAX, datagrams: 1 };
+        let row = Row::new(ix, Table::Members, task, Prefix::ROOT, 0);
+        let few = self.members.peers() < WELCOME_FEW;
+        let from = Key::new(self.rng.next(), u64::from(self.rng.next()) << 32);
         self.push_row(if few { row } else { row.at(from) });
     }
 
@@ -257,7 +267,8 @@ impl Node<'_> {
 
     fn take_report(&mut self, context: &Context, accusation: &Accusation, state: MemberState) {
         let Accusation { id, incarnation, by } = *accusation;
-        let verdict = accept_report(&mut self.members, &Report { id, incarnation, state, by });
+        let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
+        let verdict = accept_report(&mut self.members, &Report { id, incarnation, state, by }, Tick(fresh));
         self.follow(context, verdict);
     }
 
@@ -267,8 +278,7 @@ impl Node<'_> {
             Verdict::News(ix) => self.member_changed(context.now, ix, !context.copies),
             Verdict::Contradicted(ix) => {
                 self.member_changed(context.now, ix, !context.copies);
-                let soon = context.now + self.config.probe_interval * 2;
-                self.members.set_deadline(ix, Some(soon));
+                self.members.set_deadline(ix, Some(context.now + self.refuting_time()));
             }
             Verdict::Stale(ix) => {
                 if let Some(peer) = context.peer {
@@ -281,10 +291,18 @@ impl Node<'_> {
         }
     }
 
+    /// How long somebody has to refute who is called dead before it was suspected here.
+    fn refuting_time(&self) -> Duration {
+        self.config.probe_interval * 2
+    }
+
     /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
     pub(super) fn member_changed(&mut self, now: Instant, ix: usize, news: bool) {
         let Some(state) = self.members.get(ix).map(|slot| slot.state) else { return };
         let live = self.members.peers() + 1;
+        if let Some(slot) = self.members.get_mut(ix) {
+            slot.since = Tick::at(now);
+        }
         self.members.set_deadline(
             ix,
             match state {
@@ -301,9 +319,12 @@ impl Node<'_> {
             MemberState::Alive => {}
         }
         if news {
-            self.members.heat(ix, transmissions(self.config.rumor_mult, live));
-            self.rounds.hasten(now);
+            // That somebody is there is found by comparing, too; that somebody is not must be told.
+            let mult =
+                if state == MemberState::Alive { self.config.rumor_mult.div_ceil(4) } else { self.config.rumor_mult };
+            self.members.heat(ix, transmissions(mult, live));
         }
+        self.rounds.hasten(now);
         self.session(Table::Members).resume();
         self.start_timers(now);
     }

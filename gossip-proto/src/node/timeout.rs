@@ -6,7 +6,7 @@ use super::{Errand, Lifecycle, Node};
 use crate::membership::{MemberState, OWN, Report, accept_report};
 use crate::repair::{Row, Step, Task};
 use crate::slab::index::Prefix;
-use crate::time::{Instant, micros};
+use crate::time::{Instant, Tick, micros};
 use crate::wire::Table;
 
 /// When the node's own timers are due; rounds, sessions and slots keep theirs.
@@ -94,7 +94,7 @@ impl Node<'_> {
             if let Some(slot) = self.members.find(target).and_then(|ix| self.members.get(ix)) {
                 let (incarnation, state) = (slot.incarnation, MemberState::Suspect);
                 let report = Report { id: target, incarnation, state, by: own };
-                if let crate::membership::Verdict::News(ix) = accept_report(&mut self.members, &report) {
+                if let crate::membership::Verdict::News(ix) = accept_report(&mut self.members, &report, Tick::at(now)) {
                     self.member_changed(now, ix, true);
                 }
             }
@@ -148,7 +148,7 @@ impl Node<'_> {
             return;
         }
         if let Some(contact) = self.contacts.next() {
-            self.errand(contact, None, Errand::Join);
+            self.errand(contact.addr, None, Errand::Join);
             let wait = micros(self.contacts.wait());
             self.timers.join = Some(now + Duration::from_micros(self.rng.jitter(wait)));
         }
@@ -156,10 +156,11 @@ impl Node<'_> {
 
     /// Asks one dead member or one silent contact to take us in: whoever is there again will know both halves.
     fn heal(&mut self, now: Instant) {
-        let contact = self.contacts.next().filter(|addr| {
-            // A contact that is a live member needs no healing; one look at the last peers is enough to skip most.
-            !self.members.iter().take(HEAL_LOOK).any(|(_, slot)| slot.addr == *addr && slot.is_live())
+        let contact = self.contacts.next().filter(|contact| {
+            let known = contact.id.and_then(|id| self.members.find(id)).and_then(|ix| self.members.get(ix));
+            !known.is_some_and(|slot| slot.is_live() && slot.addr == contact.addr)
         });
+        let contact = contact.map(|contact| contact.addr);
         let start = self.rng.below(self.members.fresh().max(1) as u32) as usize;
         let dead = (0..self.members.fresh().min(HEAL_LOOK)).find_map(|offset| {
             let ix = (start + offset) % self.members.fresh().max(1);
