@@ -61,11 +61,10 @@ impl Clock {
     pub(crate) fn accept(&mut self, now: Instant, stamp: u64) -> bool {
         let estimate = self.now_estimate(now);
         match (self.reading, estimate) {
-            (Some(Reading { own: true, .. }), Some(estimate)) => {
-                if stamp > estimate.saturating_add(self.skew_max) {
-                    return false;
-                }
+            (Some(Reading { own: true, .. }), Some(estimate)) if stamp > estimate.saturating_add(self.skew_max) => {
+                return false;
             }
+            (Some(Reading { own: true, .. }), _) => {}
             _ if stamp >= YEAR_2100 => return false,
             _ if stamp >= YEAR_2020 && estimate.is_none_or(|estimate| stamp > estimate) => {
                 self.reading = Some(Reading { at: now, wall: stamp, own: false });

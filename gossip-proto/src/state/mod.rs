@@ -6,8 +6,8 @@
 //! When full: a table without a free slot and bytes without room refuse the new and keep what they hold, for the
 //! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot.
 //!
-//! `version` and `merge` are the rules, pure; `record` is their bytes; `store` is the table that they work in; `clock`
-//! makes the stamps, `hash` the names and summaries.
+//! `version` and `merge` are the rules, pure; `record` is their bytes; `store` is the table that they work in, `view`,
+//! `news` and `blob` its other doors; `clock` makes the stamps, `hash` the names and summaries.
 
 mod blob;
 mod clock;
@@ -19,6 +19,7 @@ mod record;
 mod slot;
 mod store;
 mod version;
+mod view;
 
 #[cfg(test)]
 mod tests;

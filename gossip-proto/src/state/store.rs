@@ -6,18 +6,19 @@
 //! needs only what the new one takes beyond the old; adding a sibling to others needs room for the old record and the new
 //! one side by side, unless it fits into the slack of the old one.
 
-use super::entry::{Entry, Kind};
-use super::hash::{StateHash, topic};
+use super::entry::Kind;
+use super::hash::StateHash;
 use super::merge::{Plan, Verdict, plan};
-use super::record::{self, Record};
+use super::record;
 use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
 use super::version::{ContextBytes, Version, context};
+use super::view::floor;
 use crate::config::Config;
 use crate::error::PutError;
 use crate::node::Node;
-use crate::slab::arena::Arena;
+use crate::slab::arena::{Arena, Loc};
 use crate::slab::deadline::{Deadlines, Row};
-use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+use crate::slab::index::{Cell, Index, Key};
 use crate::slab::list::List;
 use crate::slab::{Ix, Slice};
 use crate::time::Tick;
@@ -26,11 +27,11 @@ use crate::wire::EntryItem;
 #[derive(Debug)]
 pub(crate) struct Store<'a> {
     pub(super) slots: Slice<'a, EntrySlot>,
-    cells: Slice<'a, Cell>,
+    pub(super) cells: Slice<'a, Cell>,
     rows: Slice<'a, Row>,
     pub(super) bytes: Slice<'a, u8>,
     pub(super) arena: Arena,
-    index: Index,
+    pub(super) index: Index,
     deadlines: Deadlines,
     pub(super) hot: List<Hot>,
     pub(super) changed: List<Changed>,
@@ -40,8 +41,8 @@ pub(crate) struct Store<'a> {
     /// Slots in use by blobs, and what these cost in the arena.
     pub(super) blobs: Ix,
     pub(super) blob_bytes: u32,
-    hash: StateHash,
-    content_len_max: usize,
+    pub(super) hash: StateHash,
+    pub(super) content_len_max: usize,
 }
 
 /// What became of a version that came in.
@@ -191,93 +192,6 @@ impl<'a> Store<'a> {
         Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped })
     }
 
-    /// The least stamp that a new version of this key may have.
-    pub(crate) fn next_stamp_floor(&self, key: &[u8]) -> u64 {
-        floor(self.record(self.find(key)))
-    }
-
-    /// The slot of the entry with this key, deleted or not.
-    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
-        self.locate(self.hash.key(key), key).unwrap_or_default()
-    }
-
-    /// The slot of the entry with this place in the index.
-    pub(crate) fn find_hash(&self, name: Key) -> Option<usize> {
-        self.index.get(&self.cells, name)
-    }
-
-    /// The entry in a slot; `None` if it is deleted.
-    pub(crate) fn entry(&self, slot: usize) -> Option<Entry<'_>> {
-        Entry::of(self.record(Some(slot)))
-    }
-
-    pub(crate) fn key(&self, slot: usize) -> &[u8] {
-        self.record(Some(slot)).key()
-    }
-
-    /// How many versions are held in a slot, tombstones among them.
-    pub(crate) fn versions(&self, slot: usize) -> usize {
-        self.record(Some(slot)).versions().count()
-    }
-
-    /// The n-th newest version that is held in a slot, as the wire has it.
-    pub(crate) fn item(&self, slot: usize, n: usize) -> Option<EntryItem<'_>> {
-        let record = self.record(Some(slot));
-        let version = record.versions().nth(n)?;
-        let kind = version.kind.to_wire();
-        Some(EntryItem { kind, key: record.key(), version: version.id(), value: version.value })
-    }
-
-    /// All entries that have a value, in the order of the index.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.range(Prefix::ROOT).filter_map(|slot| self.entry(slot))
-    }
-
-    /// All entries that have a value and whose keys begin with `prefix`, in the order of the index.
-    pub(crate) fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
-        let range = topic(prefix).map_or(Prefix::ROOT, |topic| Prefix::of(self.hash.topic(topic), TOPIC_BITS));
-        self.range(range).filter_map(|slot| self.entry(slot)).filter(move |entry| entry.key().starts_with(prefix))
-    }
-
-    /// The name by which other nodes ask for an entry.
-    pub(crate) fn key_hash(&self, slot: usize) -> Key {
-        self.index.key(&self.cells, slot)
-    }
-
-    /// 32 bits of what an entry holds: the same on two nodes that hold the same.
-    pub(crate) fn digest(&self, slot: usize) -> u32 {
-        let [a, b, c, d, ..] = self.index.item(&self.cells, slot).to_bytes();
-        u32::from_le_bytes([a, b, c, d])
-    }
-
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
-    }
-
-    pub(crate) fn cells(&self) -> &[Cell] {
-        &self.cells
-    }
-
-    /// The summary of all that is held.
-    pub(crate) fn root(&self) -> Sum {
-        self.index.root(&self.cells)
-    }
-
-    /// Slots in use, by entries, deleted entries and blobs, and how many there are.
-    pub(crate) fn used(&self) -> (usize, usize) {
-        (self.index.len() + self.blobs as usize, self.capacity())
-    }
-
-    /// Bytes in use, and the most that may be.
-    pub(crate) fn bytes_used(&self) -> (usize, usize) {
-        (self.arena.used(), self.arena.capacity())
-    }
-
-    /// The most that key and value may take together.
-    pub(crate) fn content_len_max(&self) -> usize {
-        self.content_len_max
-    }
-
     /// Gives an entry a deadline in place of the one that it may have.
     pub(crate) fn set_deadline(&mut self, slot: usize, tick: Tick) {
         self.deadlines.set(&mut self.rows, &mut self.slots, slot, tick);
@@ -374,7 +288,7 @@ impl<'a> Store<'a> {
         loc.is_some()
     }
 
-    fn alloc(&mut self, slot: usize, len: usize) -> Option<crate::slab::arena::Loc> {
+    fn alloc(&mut self, slot: usize, len: usize) -> Option<Loc> {
         let slots = &mut self.slots;
         self.arena.alloc(&mut self.bytes, slot as u32, len, &mut |owner, loc| {
             if let Some(slot) = slots.get_mut(owner as usize) {
@@ -413,24 +327,11 @@ impl<'a> Store<'a> {
     }
 
     /// The slot of a key whose place in the index is known.
-    fn locate(&self, name: Key, key: &[u8]) -> Result<Option<usize>, Collision> {
+    pub(super) fn locate(&self, name: Key, key: &[u8]) -> Result<Option<usize>, Collision> {
         match self.index.get(&self.cells, name) {
             Some(slot) if self.key(slot) != key => Err(Collision),
             found => Ok(found),
         }
-    }
-
-    /// The slots in the index under a prefix, in order.
-    fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
-        let first = self.index.ceiling(&self.cells, prefix.first());
-        core::iter::successors(first, |&slot| self.index.next(&self.cells, slot))
-            .take_while(move |&slot| prefix.contains(self.index.key(&self.cells, slot)))
-    }
-
-    /// The record of an entry; an empty one for a slot that has none.
-    pub(super) fn record(&self, slot: Option<usize>) -> Record<'_> {
-        let slot = slot.and_then(|slot| self.slots.get(slot)).filter(|slot| !slot.has(Flag::Blob));
-        Record(slot.and_then(|slot| slot.loc).map_or(&[], |loc| self.arena.get(&self.bytes, loc)))
     }
 
     pub(super) fn record_mut(&mut self, slot: usize) -> &mut [u8] {
@@ -461,14 +362,6 @@ impl<'a> Store<'a> {
     }
 }
 
-/// One more than the newest stamp that is held.
-fn floor(record: Record<'_>) -> u64 {
-    record.versions().next().map_or(1, |newest| newest.stamp.saturating_add(1))
-}
-
 /// The index has the same place for another key.
 #[derive(Debug)]
-struct Collision;
-
-/// How much of a place in the index is the topic's.
-const TOPIC_BITS: u8 = 32;
+pub(super) struct Collision;

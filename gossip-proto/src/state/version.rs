@@ -7,7 +7,7 @@
 //! lies in a record and one that came in are then the same thing, and nothing is copied to compare them.
 
 use super::entry::Kind;
-use crate::wire::{Context, VersionId};
+use crate::wire::{Context, Seen, VersionId};
 
 /// A version that is borrowed from a record or from a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,6 @@ pub(super) struct Version<'r> {
     /// `None` is a tombstone.
     pub(super) value: Option<&'r [u8]>,
 }
-
-/// A writer, and the newest of its stamps that was held.
-pub(super) type Seen = <Context as IntoIterator>::Item;
 
 /// The bytes of a context that is not in a record yet.
 #[derive(Clone, Debug)]

@@ -120,8 +120,7 @@ impl World {
         let version = new.get().id();
         let item = EntryItem { kind: kind.to_wire(), key, version, value: new.value.as_deref() };
         let before = self.snapshot();
-        let held = self.model.get(key).cloned().unwrap_or_default();
-        let mut next = held.clone();
+        let mut next = self.model.get(key).cloned().unwrap_or_default();
         let plan = next.merge(&new);
         let result = self.store.merge(&item);
         if let Ok(merged) = result {

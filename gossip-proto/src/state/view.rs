@@ -1,0 +1,122 @@
+//! What the store tells of what it holds.
+//!
+//! Knows: how to find an entry, walk over them in order, and say how much there is. Changes nothing. Does not know: how
+//! any of it came about.
+
+use super::entry::Entry;
+use super::hash::topic;
+use super::record::Record;
+use super::slot::Flag;
+use super::store::Store;
+use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+use crate::wire::EntryItem;
+
+impl<'a> Store<'a> {
+    /// The least stamp that a new version of this key may have.
+    pub(crate) fn next_stamp_floor(&self, key: &[u8]) -> u64 {
+        floor(self.record(self.find(key)))
+    }
+
+    /// The slot of the entry with this key, deleted or not.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        self.locate(self.hash.key(key), key).unwrap_or_default()
+    }
+
+    /// The slot of the entry with this place in the index.
+    pub(crate) fn find_hash(&self, name: Key) -> Option<usize> {
+        self.index.get(&self.cells, name)
+    }
+
+    /// The entry in a slot; `None` if it is deleted.
+    pub(crate) fn entry(&self, slot: usize) -> Option<Entry<'_>> {
+        Entry::of(self.record(Some(slot)))
+    }
+
+    pub(crate) fn key(&self, slot: usize) -> &[u8] {
+        self.record(Some(slot)).key()
+    }
+
+    /// How many versions are held in a slot, tombstones among them.
+    pub(crate) fn versions(&self, slot: usize) -> usize {
+        self.record(Some(slot)).versions().count()
+    }
+
+    /// The n-th newest version that is held in a slot, as the wire has it.
+    pub(crate) fn item(&self, slot: usize, n: usize) -> Option<EntryItem<'_>> {
+        let record = self.record(Some(slot));
+        let version = record.versions().nth(n)?;
+        let kind = version.kind.to_wire();
+        Some(EntryItem { kind, key: record.key(), version: version.id(), value: version.value })
+    }
+
+    /// All entries that have a value, in the order of the index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.range(Prefix::ROOT).filter_map(|slot| self.entry(slot))
+    }
+
+    /// All entries that have a value and whose keys begin with `prefix`, in the order of the index.
+    pub(crate) fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
+        let range = topic(prefix).map_or(Prefix::ROOT, |topic| Prefix::of(self.hash.topic(topic), TOPIC_BITS));
+        self.range(range).filter_map(|slot| self.entry(slot)).filter(move |entry| entry.key().starts_with(prefix))
+    }
+
+    /// The name by which other nodes ask for an entry.
+    pub(crate) fn key_hash(&self, slot: usize) -> Key {
+        self.index.key(&self.cells, slot)
+    }
+
+    /// 32 bits of what an entry holds: the same on two nodes that hold the same.
+    pub(crate) fn digest(&self, slot: usize) -> u32 {
+        let [a, b, c, d, ..] = self.index.item(&self.cells, slot).to_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// The summary of all that is held.
+    pub(crate) fn root(&self) -> Sum {
+        self.index.root(&self.cells)
+    }
+
+    /// Slots in use, by entries, deleted entries and blobs, and how many there are.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        (self.index.len() + self.blobs as usize, self.capacity())
+    }
+
+    /// Bytes in use, and the most that may be.
+    pub(crate) fn bytes_used(&self) -> (usize, usize) {
+        (self.arena.used(), self.arena.capacity())
+    }
+
+    /// The most that key and value may take together.
+    pub(crate) fn content_len_max(&self) -> usize {
+        self.content_len_max
+    }
+
+    /// The record of an entry; an empty one for a slot that has none.
+    pub(super) fn record(&self, slot: Option<usize>) -> Record<'_> {
+        let slot = slot.and_then(|slot| self.slots.get(slot)).filter(|slot| !slot.has(Flag::Blob));
+        Record(slot.and_then(|slot| slot.loc).map_or(&[], |loc| self.arena.get(&self.bytes, loc)))
+    }
+
+    /// The slots in the index under a prefix, in order.
+    fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let first = self.index.ceiling(&self.cells, prefix.first());
+        core::iter::successors(first, |&slot| self.index.next(&self.cells, slot))
+            .take_while(move |&slot| prefix.contains(self.index.key(&self.cells, slot)))
+    }
+}
+
+/// One more than the newest stamp that is held.
+pub(super) fn floor(record: Record<'_>) -> u64 {
+    record.versions().next().map_or(1, |newest| newest.stamp.saturating_add(1))
+}
+
+/// How much of a place in the index is the topic's.
+const TOPIC_BITS: u8 = 32;
