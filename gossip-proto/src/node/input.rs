@@ -321,7 +321,7 @@ impl Node<'_> {
         if news {
             // That somebody is there is found by comparing, too; that somebody is not must be told.
             let mult =
-                if state == MemberState::Alive { self.config.rumor_mult.div_ceil(4) } else { self.config.rumor_mult };
+                if state == MemberState::Alive { self.config.rumor_mult.div_ceil(2) } else { self.config.rumor_mult };
             self.members.heat(ix, transmissions(mult, live));
         }
         self.rounds.hasten(now);

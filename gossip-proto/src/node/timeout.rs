@@ -185,8 +185,15 @@ impl Node<'_> {
         if table == Table::Entries && slot.root == root {
             return self.session(table).end(now, true);
         }
-        if let Step::Ask(ix) = self.session(table).timeout(now, retry) {
+        if let Step::Ask(mut ix) = self.session(table).timeout(now, retry) {
             self.stats.sessions += 1;
+            if table == Table::Members {
+                // Everybody's view should be the same, so each question goes to somebody else: while a swarm starts, two
+                // nodes that compared until they were equal would learn nothing from the others.
+                let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
+                ix = self.members.peer(position).unwrap_or(ix);
+                self.session(table).ask(ix);
+            }
             self.push_row(Row::new(ix, table, Task::Digests, Prefix::ROOT, 0));
         }
     }

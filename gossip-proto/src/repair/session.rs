@@ -55,6 +55,11 @@ impl Session {
         Step::Ask(peer)
     }
 
+    /// Another member is asked in place of the one so far.
+    pub(crate) fn ask(&mut self, peer: usize) {
+        self.peer = Some(peer);
+    }
+
     /// Something came from the other side: it is at work, so ask again later.
     pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Duration, moved: bool) {
         if self.peer == Some(peer) && self.tries > 0 {

@@ -48,7 +48,8 @@ impl Credits {
     /// The classes by falling credit; equals by rank.
     pub(crate) fn order(&self) -> [Class; 5] {
         let mut order = Class::ALL;
-        order.sort_by_key(|class| core::cmp::Reverse(self.of(*class)));
+        // Rank breaks ties: the sort is not stable, since a stable one needs a heap.
+        order.sort_unstable_by_key(|class| (core::cmp::Reverse(self.of(*class)), *class as u8));
         order
     }
 
