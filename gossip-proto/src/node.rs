@@ -564,6 +564,7 @@ impl Node<'_> {
         let floor = self.store.next_stamp_floor(key);
         let stamp = self.clock.stamp(now, floor);
         let slot = self.store.put(self.life, stamp, key, value, options.kind)?;
+        self.clock.given(stamp);
         self.entry_changed(now, slot, options.urgent);
         self.refresh_root();
         self.note_convergence(now);

@@ -34,9 +34,9 @@ pub(crate) enum Verdict {
     Refused,
 }
 
-/// Takes in that a member is alive. Its tags are left to the caller; those of a member that was forgotten to make room
+/// Takes in that a member is alive, perhaps from itself (`first_hand`). Its tags are left to the caller; those of a member that was forgotten to make room
 /// come back in the second value.
-pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>) -> (Verdict, Link) {
+pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, first_hand: bool) -> (Verdict, Link) {
     let Some(ix) = members.find(item.id) else {
         let Some((ix, orphan)) = members.insert(item.id, item.addr) else { return (Verdict::Refused, Link::NONE) };
         members.update(ix, |slot| slot.incarnation = item.incarnation);
@@ -58,6 +58,10 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>) -> 
         Verdict::News(ix)
     } else if item.incarnation < slot.incarnation || !slot.state.is_live() {
         Verdict::Stale(ix)
+    } else if first_hand && item.addr != slot.addr {
+        // The address that it announces, in place of where it was seen.
+        members.update(ix, |slot| slot.addr = item.addr);
+        Verdict::News(ix)
     } else if item.tags_version > slot.tags_version {
         Verdict::News(ix)
     } else {

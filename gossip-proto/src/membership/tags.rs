@@ -1,4 +1,6 @@
 //! Tags as bytes: for each, the length of the name, the name, the length of the value, the value.
+//!
+//! Knows: the encoding. Does not know: whose they are, nor where they are kept.
 
 /// Writes tags into `buf`; `None` when they do not fit.
 pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Option<usize> {

@@ -81,24 +81,25 @@ impl Node<'_> {
             return Some((ix, true));
         };
         let slot = self.members.get(ix)?;
-        let (live, known) = (slot.state.is_live(), slot.incarnation);
-        if header.incarnation > known {
-            self.members.update(ix, |slot| {
-                slot.incarnation = header.incarnation;
-                slot.state = MemberState::Alive;
-                if !live {
-                    slot.addr = from;
-                }
-            });
-            self.member_changed(now, ix, true);
-        } else if header.incarnation < known || slot.state != MemberState::Alive {
-            // It has restarted without memory, or does not know that it is called suspect, dead or gone.
-            if header.incarnation < known || !live {
+        let (state, known) = (slot.state, slot.incarnation);
+        let ahead = header.incarnation > known;
+        if state == MemberState::Alive {
+            // What is newer than our record comes with the record; here only an older life is of interest.
+            if header.incarnation < known {
                 self.members.update(ix, |slot| slot.addr = from);
+                self.tell(ix, ix);
             }
+            return Some((ix, false));
+        }
+        // It is called suspect, dead or gone, and speaks: it has refuted already, or shall hear of it where it is now.
+        self.members.update(ix, |slot| slot.addr = from);
+        if ahead {
+            self.members.update(ix, |slot| (slot.incarnation, slot.state) = (header.incarnation, MemberState::Alive));
+            self.member_changed(now, ix, true);
+        } else {
             self.tell(ix, ix);
         }
-        Some((ix, !live && header.incarnation > known))
+        Some((ix, ahead && !state.is_live()))
     }
 
     /// Just taken in: the view is one welcome long, so compare with somebody soon.
@@ -119,6 +120,9 @@ impl Node<'_> {
                     return self.errand(context.from, Some(context.sender), Errand::Ack(number));
                 }
                 let ours = self.rng.secret() as u32;
+                // We may know better where the target is than who asks.
+                let known = self.members.find(target).and_then(|ix| self.members.get(ix));
+                let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
                 let relay = Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours };
                 self.prober.relay(relay);
                 self.errand(addr, Some(target), Errand::Ping(ours));
@@ -126,7 +130,7 @@ impl Node<'_> {
             Message::Join(item) => {
                 self.take_member(context, &item);
                 if let Some(ix) = context.peer.filter(|_| item.id == context.sender) {
-                    self.welcome(ix, &item, context.arrived);
+                    self.welcome(ix, context.arrived);
                 }
             }
             Message::Alive(item) => self.take_member(context, &item),
@@ -217,8 +221,7 @@ impl Node<'_> {
 
     /// What a newcomer is sent at once: who we are, and as many members as fit in a datagram, from a random one on. One
     /// that was here already lost its welcome, or has healed: it compares.
-    fn welcome(&mut self, ix: usize, item: &MemberItem<'_>, arrived: bool) {
-        self.members.update(ix, |slot| slot.addr = item.addr);
+    fn welcome(&mut self, ix: usize, arrived: bool) {
         self.tell(ix, OWN);
         if !arrived {
             return self.owe(Some(ix), Table::Members, Task::Root, Prefix::ROOT, 0);
@@ -231,7 +234,7 @@ impl Node<'_> {
     }
 
     fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
-        let (verdict, orphan) = accept_alive(&mut self.members, item);
+        let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender);
         self.drop_tags(orphan);
         if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
             self.take_tags(ix, item);

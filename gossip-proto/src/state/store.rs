@@ -95,11 +95,11 @@ impl Refused {
 /// What an application may write: the most that key and value may take together, so that a version with a full context
 /// fits in a datagram of this length.
 ///
-/// 64 bytes are kept for the envelope (30 when sealed) and the header of every datagram. The version takes, besides key
-/// and value: message tag 1, kind 1, length of the key 2, stamp 8, writer 8, count of pairs 1, three pairs 48, option
-/// tag 1, length of the value 3: 73 bytes.
+/// Of the datagram, the sealed envelope takes 30 bytes and the header at most 18; the version takes, besides key and
+/// value: mark of a copy 1, message tag 1, kind 1, length of the key 2, stamp 8, writer 8, count of pairs 1, three pairs
+/// 48, option tag 1, length of the value 3. Of 128 bytes that leaves 6.
 pub(crate) const fn content_len_max(datagram_len_max: u16) -> usize {
-    (datagram_len_max as usize).saturating_sub(64 + 73)
+    (datagram_len_max as usize).saturating_sub(48 + 74)
 }
 
 impl<'a> Store<'a> {
