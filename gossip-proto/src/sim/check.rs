@@ -7,10 +7,9 @@ use core::fmt;
 use std::format;
 use std::string::String;
 
-use crate::membership::MemberState;
-use crate::node::{Lifecycle, Node};
 use crate::stats::Stats;
 use crate::time::Instant;
+use crate::{Lifecycle, MemberState, Node};
 
 /// How a failed run is told, and how often the dearer checks run.
 #[derive(Debug)]

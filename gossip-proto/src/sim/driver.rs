@@ -9,9 +9,9 @@ use super::network::Network;
 use super::queue::Due;
 use super::record::Happening;
 use super::slot::Condition;
+use crate::Node;
 use crate::addr::NodeId;
 use crate::event::{Event, MemberChange};
-use crate::node::Node;
 
 impl Network {
     /// Changes whether a node runs, and keeps count.

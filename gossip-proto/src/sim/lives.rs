@@ -13,8 +13,8 @@ use super::faults::{ALL, CutId, Faults};
 use super::network::{Network, STREAM_CLOCKS, STREAM_LIVES, WALL_AT_START};
 use super::queue::Due;
 use super::slot::{Clock, Condition, addr_of};
-use crate::memory::Storage;
-use crate::node::Node;
+use crate::Node;
+use crate::Storage;
 use crate::time::{Instant, micros};
 
 impl Network {

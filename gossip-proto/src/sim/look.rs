@@ -9,8 +9,7 @@ use std::{format, vec};
 use super::network::Network;
 use super::record::Watch;
 use super::trace::TraceFilter;
-use crate::node::Node;
-use crate::state::Entry;
+use crate::{Entry, Node};
 
 impl Network {
     /// Writes a line for every datagram and event that the filter takes; `None` ends it. Read it with

@@ -15,9 +15,9 @@ use super::queue::{Due, Marks, Pool, Queue};
 use super::record::{Deaths, Record};
 use super::slot::{Clock, Condition, Setup, Slot, Timer, Traffic, addr_of};
 use super::trace::Trace;
+use crate::Node;
 use crate::addr::{Addr, NodeId};
 use crate::config::Config;
-use crate::node::Node;
 use crate::time::{Instant, micros};
 
 /// A swarm of nodes on a virtual network, in virtual time.
@@ -273,13 +273,14 @@ impl Network {
     /// The id of the node with this index: all bits differ from node to node and from seed to seed.
     #[must_use]
     pub fn id_of(&self, index: usize) -> NodeId {
-        NodeId((index as u64 ^ self.id_salt).wrapping_mul(ID_FACTOR))
+        let id = (index as u64 ^ self.id_salt).wrapping_mul(ID_FACTOR);
+        NodeId(id ^ id >> 32)
     }
 
     /// The index of the node with this id.
     #[must_use]
     pub fn index_of(&self, id: NodeId) -> Option<usize> {
-        let index = id.0.wrapping_mul(ID_INVERSE) ^ self.id_salt;
+        let index = (id.0 ^ id.0 >> 32).wrapping_mul(ID_INVERSE) ^ self.id_salt;
         usize::try_from(index).ok().filter(|&index| index < self.slots.len())
     }
 
@@ -396,7 +397,7 @@ mod tests {
         let network = Network::new(7);
         for index in [0, 1, 4095, (1 << 24) - 1] {
             let id = network.id_of(index).0;
-            assert_eq!(id.wrapping_mul(ID_INVERSE) ^ network.id_salt, index as u64);
+            assert_eq!((id ^ id >> 32).wrapping_mul(ID_INVERSE) ^ network.id_salt, index as u64);
         }
         assert_eq!(network.index_of(NodeId(1)), None);
     }

@@ -4,9 +4,9 @@
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use crate::Node;
 use crate::addr::{Addr, NodeId};
 use crate::config::Config;
-use crate::node::Node;
 use crate::time::Instant;
 
 /// How to make a node of a simulated swarm. Start from [`Setup::new`] and change single fields.

@@ -210,7 +210,7 @@ fn a_trace_can_be_read() {
     let (one, other) = (net.add_node(Config::lan("network")), net.add_node(Config::lan("network")));
     net.join(other, one);
     net.run_for(Duration::from_millis(100));
-    let first = net.trace().lines().next().unwrap();
+    let first = net.trace().lines().find(|line| line.contains("->")).unwrap();
     assert!(first.contains("10.0.0.1:7000 -> 10.0.0.0:7000") && first.contains(" B  in "), "{}", net.trace());
     assert!(net.trace().contains("sees 10.0.0.1:7000 Joined"), "{}", net.trace());
     let cut = net.split([0], [1]);
@@ -228,4 +228,13 @@ fn the_application_can_use_any_door() {
         (node.convergence().agreeing, matches!(node.poll_event(), Some(Event::Lagged)))
     });
     assert_eq!((agreeing, event), (3, false));
+}
+
+#[test]
+#[should_panic(expected = "node 1 is gone; SEED=0x2a replay: try again")]
+fn a_failure_says_how_to_see_it_again() {
+    let mut net = swarm(0x2a, 2);
+    net.set_replay("try again".into());
+    net.crash(1);
+    net.with(1, |_, _| ());
 }

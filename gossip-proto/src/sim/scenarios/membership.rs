@@ -6,12 +6,11 @@ use core::time::Duration;
 
 use std::vec::Vec;
 
-use crate::membership::MemberState;
-use crate::node::Node;
 use crate::sim::lab::{Lab, seconds};
 use crate::sim::network::Network;
 use crate::sim::report::Figures;
 use crate::time::Instant;
+use crate::{MemberState, Node};
 
 /// All nodes at once through one contact, until all know all.
 pub(crate) fn cold_start(lab: &mut Lab<'_>) -> Figures {

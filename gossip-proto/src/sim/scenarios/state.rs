@@ -8,11 +8,10 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::node::Node;
 use crate::sim::lab::Lab;
 use crate::sim::network::Network;
 use crate::sim::report::Figures;
-use crate::state::PutOptions;
+use crate::{Node, PutOptions};
 
 /// One entry from one node: until all have it, and 10 s more, so that the copies that come too late are counted.
 pub(crate) fn spread(lab: &mut Lab<'_>) -> Figures {
