@@ -363,6 +363,8 @@ impl<'a> Node<'a> {
         self.contacts.add(contact)?;
         if self.lifecycle == Lifecycle::Alone {
             self.lifecycle = Lifecycle::Joining;
+            // Alone it agreed with everybody; from here on that is to be seen, and no event.
+            (self.told.converged, self.converged, self.since) = (false, false, now);
         }
         self.ask_contacts(now);
         self.start_timers(now);

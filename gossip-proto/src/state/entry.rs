@@ -1,4 +1,6 @@
 //! What the application sees of an entry.
+//!
+//! Knows: kinds, and how to read a record. Does not know: the table, nor who else has the entry.
 
 use super::record::{Record, Versions};
 use super::version::Version;

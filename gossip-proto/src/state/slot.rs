@@ -1,6 +1,6 @@
 //! The slot of an entry: what the lists and the heap need, and where its bytes are.
 //!
-//! All-zero is an empty slot that was never used.
+//! Knows: links, bits and a place. Does not know: what is in the bytes. All-zero is an empty slot that was never used.
 
 use crate::slab::arena::Loc;
 use crate::slab::deadline::{Place, Timed};

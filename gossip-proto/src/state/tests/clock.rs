@@ -17,19 +17,27 @@ fn clock() -> Clock {
     Clock::new(Duration::from_secs(30))
 }
 
+/// The stamp of a write that is then made.
+fn write(clock: &mut Clock, now: Instant, floor: u64) -> u64 {
+    let stamp = clock.stamp(now, floor);
+    assert_eq!(clock.stamp(now, floor), stamp, "a write that is not made changes nothing");
+    clock.given(stamp);
+    stamp
+}
+
 #[test]
 fn a_wall_clock_runs_on_the_timer_and_refuses_what_is_ahead() {
     let mut clock = clock();
     assert!(clock.set_wall(at(10), NOW));
     assert_eq!(clock.now_estimate(at(15)), Some(NOW + 5 * SECOND));
     assert!(!clock.accept(at(15), NOW + 36 * SECOND));
-    assert_eq!(clock.stamp(at(15), 1), NOW + 5 * SECOND, "what was refused changes nothing");
+    assert_eq!(write(&mut clock, at(15), 1), NOW + 5 * SECOND, "what was refused changes nothing");
     assert!(clock.accept(at(15), NOW + 35 * SECOND));
-    assert_eq!(clock.stamp(at(15), 1), NOW + 35 * SECOND);
-    assert_eq!(clock.stamp(at(15), 1), NOW + 35 * SECOND + 1);
-    assert_eq!(clock.stamp(at(15), NOW + 40 * SECOND), NOW + 40 * SECOND);
-    assert_eq!(clock.stamp(at(60), 1), NOW + 50 * SECOND);
-    assert_eq!(clock.stamp(at(0), 1), NOW + 50 * SECOND + 1, "a timer that steps back stalls");
+    assert_eq!(write(&mut clock, at(15), 1), NOW + 35 * SECOND);
+    assert_eq!(write(&mut clock, at(15), 1), NOW + 35 * SECOND + 1);
+    assert_eq!(write(&mut clock, at(15), NOW + 40 * SECOND), NOW + 40 * SECOND);
+    assert_eq!(write(&mut clock, at(60), 1), NOW + 50 * SECOND);
+    assert_eq!(write(&mut clock, at(0), 1), NOW + 50 * SECOND + 1, "a timer that steps back stalls");
     assert!(clock.accept(at(60), 3), "old stamps are always taken");
 }
 
@@ -37,12 +45,12 @@ fn a_wall_clock_runs_on_the_timer_and_refuses_what_is_ahead() {
 fn without_any_reading_stamps_start_at_one() {
     let mut clock = clock();
     assert_eq!(clock.now_estimate(at(5)), None);
-    assert_eq!(clock.stamp(at(5), 1), 1);
-    assert_eq!(clock.stamp(at(5), 1), 2);
+    assert_eq!(write(&mut clock, at(5), 1), 1);
+    assert_eq!(write(&mut clock, at(5), 1), 2);
     assert!(clock.accept(at(5), 40));
     assert_eq!(clock.now_estimate(at(5)), None);
-    assert_eq!(clock.stamp(at(5), 1), 40);
-    assert_eq!(clock.stamp(at(5), 41), 41);
+    assert_eq!(write(&mut clock, at(5), 1), 40);
+    assert_eq!(write(&mut clock, at(5), 41), 41);
 }
 
 #[test]
@@ -54,7 +62,7 @@ fn what_is_heard_is_at_least_how_late_it_is() {
     assert!(clock.accept(at(7), NOW), "and does not shut the present out");
     assert!(clock.accept(at(7), NOW - days));
     assert_eq!(clock.now_estimate(at(8)), Some(NOW + SECOND));
-    assert_eq!(clock.stamp(at(8), 1), NOW + SECOND);
+    assert_eq!(write(&mut clock, at(8), 1), NOW + SECOND);
 }
 
 #[test]
@@ -71,12 +79,12 @@ fn no_stamp_near_the_top_is_accepted() {
             for stamp in [u64::MAX, u64::MAX - 1, 1 << 63, 4_102_444_800 * SECOND] {
                 assert!(!clock.accept(at(2), stamp));
             }
-            assert!(clock.stamp(at(2), 1) <= NOW + SECOND);
+            assert!(write(&mut clock, at(2), 1) <= NOW + SECOND);
         }
     }
     let mut clock = clock();
-    assert_eq!(clock.stamp(at(2), u64::MAX), u64::MAX, "saturates, and does not wrap");
-    assert_eq!(clock.stamp(at(2), u64::MAX), u64::MAX);
+    assert_eq!(write(&mut clock, at(2), u64::MAX), u64::MAX, "saturates, and does not wrap");
+    assert_eq!(write(&mut clock, at(2), u64::MAX), u64::MAX);
 }
 
 #[test]
@@ -87,5 +95,9 @@ fn a_clock_that_was_never_set_is_no_reading() {
     assert_eq!(clock.now_estimate(at(1)), None);
     assert!(clock.accept(at(1), NOW + 1_000_000 * SECOND));
     assert!(clock.set_wall(at(1), NOW));
-    assert_eq!(clock.stamp(at(1), 1), NOW + 30 * SECOND, "what was heard before is followed as far as it is allowed");
+    assert_eq!(
+        write(&mut clock, at(1), 1),
+        NOW + 30 * SECOND,
+        "what was heard before is followed as far as it is allowed"
+    );
 }

@@ -341,7 +341,7 @@ fn the_root_does_not_depend_on_the_order() {
 fn what_no_rule_allows_is_refused() {
     let mut store = store(8, 8 << 10, &Config::embedded("test"));
     let max = content_len_max(512);
-    assert_eq!((store.content_len_max(), max), (375, 375));
+    assert_eq!((store.content_len_max(), max), (390, 390));
     let good =
         EntryItem { kind: 0, key: b"k", version: Owned::new(Kind::Register, 5, 1, &[]).get().id(), value: Some(b"v") };
     let long = [0; 376];
