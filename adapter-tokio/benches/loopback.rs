@@ -3,12 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gossip_tokio::proto::{self, Addr, Config, Node, NodeId, Seed, Storage};
 
 /// Requests under way at a time: enough to keep the other side busy, and few enough for any socket buffer.
-const WINDOW: u64 = 16;
+const WINDOW: u64 = 64;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(600);
 
@@ -16,44 +17,77 @@ fn main() {
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let from = client.local_addr().unwrap();
-    let echo = serve(|socket| async move {
+    let echo = serve("echo", |socket| async move {
         let mut buf = [0; 65_535];
         loop {
             let (len, from) = socket.recv_from(&mut buf).await.unwrap();
             socket.send_to(&buf[..len], from).await.unwrap();
         }
     });
-    let agent = serve(|socket| async move {
+    let agent = serve("agent", |socket| async move {
         let node = node(1, socket.local_addr().unwrap());
         let (_handle, mut runner) = gossip_tokio::new(socket, node);
         runner.run().await.unwrap();
     });
-    let request = request(from, agent);
-    let alone = median(|| node_alone(from, &request));
+    let request = request(from, agent.addr);
 
-    // In turns, so that both see the same noise.
-    let (mut bare, mut whole) = (Vec::new(), Vec::new());
+    // In turns, so that all see the same noise.
+    let (mut alone, mut bare, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        bare.push(exchange(&client, echo, &request));
-        whole.push(exchange(&client, agent, &request));
+        alone.push(node_alone(from, &request));
+        bare.push(exchange(&client, &echo, &request));
+        whole.push(exchange(&client, &agent, &request));
     }
-    let (bare, whole) = (middle(bare), middle(whole));
-    println!("request of {} bytes, {WINDOW} under way, median of {ROUNDS} rounds", request.len());
-    println!("  node without a socket   {alone:>9.0} answers/s");
-    println!("  bare echo               {bare:>9.0} answers/s");
-    println!("  gossip-tokio            {whole:>9.0} answers/s   ratio {:.2}", whole / bare);
+    println!("request of {} bytes, {WINDOW} under way, medians of {ROUNDS} rounds", request.len());
+    for (name, rounds) in [("node without a socket", &alone), ("bare echo", &bare), ("gossip-tokio", &whole)] {
+        let (rate, cpu) = (middle(rounds, |round| round.rate), middle(rounds, |round| round.cpu));
+        println!("  {name:<22}{rate:>9.0} answers/s {cpu:>7.2} us of CPU each");
+    }
+    let by_clock = middle(&whole, |round| round.rate) / middle(&bare, |round| round.rate);
+    let by_cpu = middle(&bare, |round| round.cpu) / middle(&whole, |round| round.cpu);
+    println!("  gossip-tokio : echo   {by_clock:>9.2} by the clock {by_cpu:>7.2} by CPU, which noise disturbs less");
+}
+
+struct Server {
+    addr: SocketAddr,
+    /// Where Linux tells the time that the server's thread was on a CPU.
+    cpu: PathBuf,
+}
+
+/// Answers per second by the clock, and µs on a CPU for each.
+struct Round {
+    rate: f64,
+    cpu: f64,
+}
+
+/// Counts what happens until the end of a round on the thread whose CPU time is told at `cpu`.
+fn round(cpu: &Path, mut step: impl FnMut(Duration) -> u64) -> Round {
+    let nanos = || {
+        let told = std::fs::read_to_string(cpu).ok();
+        told.and_then(|told| told.split(' ').next()?.parse().ok()).unwrap_or(f64::NAN)
+    };
+    let (start, before, mut answers) = (Instant::now(), nanos(), 0);
+    while start.elapsed() < ROUND {
+        answers += step(start.elapsed());
+    }
+    let answers = answers as f64;
+    Round { rate: answers / start.elapsed().as_secs_f64(), cpu: (nanos() - before) / 1e3 / answers }
 }
 
 /// Runs a server on a runtime and a thread of its own.
-fn serve<F: Future>(server: impl FnOnce(tokio::net::UdpSocket) -> F + Send + 'static) -> SocketAddr {
+fn serve<F: Future>(name: &str, server: impl FnOnce(tokio::net::UdpSocket) -> F + Send + 'static) -> Server {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
     socket.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name(name.into());
+    let (tell, told) = std::sync::mpsc::channel();
+    let started = thread.spawn(move || {
+        tell.send(std::fs::read_link("/proc/thread-self").unwrap_or_default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async { server(tokio::net::UdpSocket::from_std(socket).unwrap()).await });
     });
-    addr
+    started.unwrap();
+    Server { addr, cpu: PathBuf::from("/proc").join(told.recv().unwrap()).join("schedstat") }
 }
 
 /// No limit on bytes, and no traffic of its own within the time of a bench.
@@ -75,49 +109,44 @@ fn request(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     node.poll_transmit(proto::Instant::ZERO, &mut buf).unwrap().payload.to_vec()
 }
 
-/// Answers per second when nothing but the node works.
-fn node_alone(from: SocketAddr, request: &[u8]) -> f64 {
+/// Nothing but the node works.
+fn node_alone(from: SocketAddr, request: &[u8]) -> Round {
     let (mut node, mut buf) = (node(1, SocketAddr::from(([127, 0, 0, 1], 9))), [0; 1400]);
-    let (start, mut answers) = (Instant::now(), 0);
-    while start.elapsed() < ROUND {
-        let now = proto::Instant::from_micros(start.elapsed().as_micros() as u64);
-        let mut datagram = [0; 1400];
-        let datagram = &mut datagram[..request.len()];
-        datagram.copy_from_slice(request);
-        node.handle_datagram(now, from.into(), datagram).unwrap();
-        while node.poll_transmit(now, &mut buf).is_some() {
-            answers += 1;
-        }
-    }
-    f64::from(answers) / start.elapsed().as_secs_f64()
+    round(Path::new("/proc/thread-self/schedstat"), |elapsed| {
+        let now = proto::Instant::from_micros(elapsed.as_micros() as u64);
+        node.handle_datagram(now, from.into(), &mut request.to_vec()).unwrap();
+        std::iter::from_fn(|| node.poll_transmit(now, &mut buf).map(drop)).count() as u64
+    })
 }
 
-/// Answers per second with a window of requests under way. What is lost is asked again.
-fn exchange(client: &UdpSocket, server: SocketAddr, request: &[u8]) -> f64 {
-    let (mut buf, mut answers, start) = ([0; 65_535], 0, Instant::now());
-    let send = |count| (0..count).for_each(|_| drop(client.send_to(request, server)));
-    send(WINDOW);
-    while start.elapsed() < ROUND {
-        match client.recv_from(&mut buf) {
-            Ok((_, from)) if from == server => {
-                answers += 1;
-                send(1);
-            }
-            Ok(_) => {}
-            Err(_) => send(WINDOW),
+/// A server works. What is lost is asked again.
+fn exchange(client: &UdpSocket, server: &Server, request: &[u8]) -> Round {
+    let (mut buf, mut open) = ([0; 65_535], 0);
+    let round = round(&server.cpu, |_| {
+        // In bursts, so that neither side sleeps and wakes for each datagram.
+        if open <= WINDOW / 2 {
+            (open..WINDOW).for_each(|_| drop(client.send_to(request, server.addr)));
+            open = WINDOW;
         }
-    }
-    let took = start.elapsed();
+        match client.recv_from(&mut buf) {
+            Ok((_, from)) if from == server.addr => {
+                open = open.saturating_sub(1);
+                1
+            }
+            Ok(_) => 0,
+            Err(_) => {
+                open = 0;
+                0
+            }
+        }
+    });
     // What is still under way belongs to no other round.
     while client.recv_from(&mut buf).is_ok() {}
-    f64::from(answers) / took.as_secs_f64()
+    round
 }
 
-fn median(round: impl Fn() -> f64) -> f64 {
-    middle((0..ROUNDS).map(|_| round()).collect())
-}
-
-fn middle(mut rounds: Vec<f64>) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds[rounds.len() / 2]
+fn middle(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

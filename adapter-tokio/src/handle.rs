@@ -106,15 +106,9 @@ impl Handle {
     /// Waits until the node belongs to a swarm of more than itself; at once if it does.
     ///
     /// # Errors
-    /// The runner is gone, or the node is leaving.
+    /// The runner is gone, or the node has left.
     pub async fn joined(&self) -> Result<(), Closed> {
-        self.wait(|locked| match locked.node.lifecycle() {
-            _ if locked.life != Life::Running => Some(Err(Closed)),
-            Lifecycle::Member => Some(Ok(())),
-            Lifecycle::Leaving | Lifecycle::Left => Some(Err(Closed)),
-            Lifecycle::Alone | Lifecycle::Joining => None,
-        })
-        .await
+        self.wait(|locked| (locked.is_running() && locked.node.lifecycle() == Lifecycle::Member).then_some(())).await
     }
 
     /// Waits until the swarm has converged: every live member *that this node knows of* last told the summary root that
@@ -123,14 +117,16 @@ impl Handle {
     /// # Errors
     /// The time was up, with how far the swarm agreed; or the runner is gone, or the node has left.
     pub async fn converged(&self, timeout: Duration) -> Result<Convergence, WaitError> {
-        let reached = self.wait(|locked| match locked.node.convergence() {
-            _ if locked.life != Life::Running => Some(Err(WaitError::Closed)),
-            convergence => convergence.is_converged().then_some(Ok(convergence)),
+        let reached = self.wait(|locked| {
+            let at = locked.node.convergence();
+            (locked.is_running() && at.is_converged()).then_some(at)
         });
-        match (time::timeout(timeout, reached).await, self.read(Node::convergence)) {
-            (Ok(result), _) => result,
-            (Err(_), at) if at.is_converged() => Ok(at),
-            (Err(_), at) => Err(WaitError::Timeout(at)),
+        match time::timeout(timeout, reached).await {
+            Ok(reached) => reached.or(Err(WaitError::Closed)),
+            Err(_) => match self.read(Node::convergence) {
+                at if at.is_converged() => Ok(at),
+                at => Err(WaitError::Timeout(at)),
+            },
         }
     }
 
@@ -141,22 +137,20 @@ impl Handle {
     /// The runner is gone: nobody was told, and the others will find this node dead.
     pub async fn leave(&self) -> Result<(), Closed> {
         self.with(|node, now| node.leave(now));
-        self.wait(|locked| match locked.life {
-            Life::Running => None,
-            Life::Left => Some(Ok(())),
-            Life::Closed => Some(Err(Closed)),
-        })
-        .await
+        self.wait(|locked| (locked.life == Life::Left).then_some(())).await
     }
 
     /// Waits until `check` has an answer. The runner wakes all waits after each of its turns: a condition is looked at
     /// after every change, so it cannot pass unseen for being true twice in a row.
-    async fn wait<R>(&self, check: impl Fn(&Locked) -> Option<R>) -> R {
+    async fn wait<R>(&self, check: impl Fn(&Locked) -> Option<R>) -> Result<R, Closed> {
+        let look = || {
+            let locked = self.0.lock();
+            check(&locked).map(Ok).or_else(|| (!locked.is_running()).then_some(Err(Closed)))
+        };
         loop {
-            // Before the check: a notification reaches every wait that exists, polled or not.
+            // Before the look: a notification reaches every wait that exists, polled or not.
             let told = self.0.told.notified();
-            let answer = check(&self.0.lock());
-            match answer {
+            match look() {
                 Some(answer) => return answer,
                 None => told.await,
             }
@@ -181,6 +175,12 @@ pub(crate) struct Locked {
     pub(crate) life: Life,
     pub(crate) channels: Option<Channels>,
     pub(crate) stats: SocketStats,
+}
+
+impl Locked {
+    fn is_running(&self) -> bool {
+        self.life == Life::Running
+    }
 }
 
 /// Whether anything can still happen.

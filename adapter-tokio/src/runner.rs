@@ -40,9 +40,10 @@ pub struct Runner {
     waiting: Option<(Option<SocketAddr>, usize)>,
     /// The turn stopped at a limit: let other tasks run, and go on.
     more: bool,
-    wall_clock_at: Instant,
+    clock_at: Instant,
     stats: SocketStats,
-    receive_errors_in_a_row: u32,
+    /// Errors of receiving in a row.
+    failures: u32,
 }
 
 impl Runner {
@@ -50,19 +51,8 @@ impl Runner {
         let encoded = vec![0; handle.read(|node| node.config().datagram_len_max.into())].into();
         let ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
         let (received, stats) = (vec![0; DATAGRAM_LEN_MAX].into(), SocketStats::default());
-        let (waiting, more, wall_clock_at, receive_errors_in_a_row) = (None, false, Instant::ZERO, 0);
-        let mut runner = Self {
-            socket,
-            ipv6,
-            handle,
-            received,
-            encoded,
-            waiting,
-            more,
-            wall_clock_at,
-            stats,
-            receive_errors_in_a_row,
-        };
+        let (waiting, more, clock_at, failures) = (None, false, Instant::ZERO, 0);
+        let mut runner = Self { socket, ipv6, handle, received, encoded, waiting, more, clock_at, stats, failures };
         runner.keep_time();
         runner
     }
@@ -84,11 +74,8 @@ impl Runner {
         loop {
             self.keep_time();
             self.send()?;
-            self.tell();
-            if self.has_left() {
-                return Ok(());
-            }
-            self.wait().await?;
+            let Some(deadline) = self.tell() else { return Ok(()) };
+            self.wait(deadline).await?;
             self.take()?;
         }
     }
@@ -97,11 +84,11 @@ impl Runner {
     fn keep_time(&mut self) {
         let mut locked = self.handle.0.lock();
         let now = self.handle.0.now();
-        if now >= self.wall_clock_at {
+        if now >= self.clock_at {
             if let Some(unix_micros) = wall_clock() {
                 locked.node.handle_wall_clock(now, unix_micros);
             }
-            self.wall_clock_at = now + WALL_CLOCK_INTERVAL;
+            self.clock_at = now + WALL_CLOCK_INTERVAL;
         }
         if locked.node.poll_timeout().is_some_and(|deadline| deadline <= now) {
             locked.node.handle_timeout(now);
@@ -117,7 +104,7 @@ impl Runner {
                 None => Err(ErrorKind::AddrNotAvailable.into()),
             };
             match sent {
-                Ok(_) => (self.stats.sent, self.receive_errors_in_a_row) = (self.stats.sent + 1, 0),
+                Ok(_) => (self.stats.sent, self.failures) = (self.stats.sent + 1, 0),
                 Err(full) if full.kind() == ErrorKind::WouldBlock => {
                     self.stats.send_waits += 1;
                     return Ok(());
@@ -143,9 +130,9 @@ impl Runner {
         self.waiting
     }
 
-    /// Passes on what the node has to tell, and wakes the waits. At most a quarter of what a stream holds at once: a
-    /// reader that keeps up on average does not lag because of a burst.
-    fn tell(&mut self) {
+    /// Passes on what the node has to tell, wakes the waits, and says how long to sleep; `None` when the node has left and
+    /// nothing remains. It tells at most a quarter of what a stream holds: who keeps up on average misses nothing of a burst.
+    fn tell(&mut self) -> Option<Instant> {
         let mut guard = self.handle.0.lock();
         let locked = &mut *guard;
         locked.stats = self.stats;
@@ -153,20 +140,15 @@ impl Runner {
             let event = locked.node.poll_event();
             event.zip(locked.channels.as_ref()).map(|(event, channels)| channels.tell(event)).is_some()
         });
+        let left = locked.node.lifecycle() == Lifecycle::Left && self.waiting.is_none() && !self.more;
+        let deadline = locked.node.poll_timeout().map_or(self.clock_at, |at| at.min(self.clock_at));
         drop(guard);
         self.handle.0.told.notify_waiters();
-    }
-
-    /// Whether the node has left, and nothing is left to send or to tell.
-    fn has_left(&mut self) -> bool {
-        let left = self.handle.read(|node| node.lifecycle() == Lifecycle::Left);
-        left && !self.more && self.encode().is_none()
+        (!left).then_some(deadline)
     }
 
     /// Sleeps until there is something to do; when a turn stopped at a limit, until other tasks had theirs.
-    async fn wait(&mut self) -> io::Result<()> {
-        let deadline =
-            self.handle.read(|node| node.poll_timeout()).map_or(self.wall_clock_at, |at| at.min(self.wall_clock_at));
+    async fn wait(&mut self, deadline: Instant) -> io::Result<()> {
         if std::mem::take(&mut self.more) || deadline <= self.handle.now() {
             task::yield_now().await;
             return Ok(());
@@ -186,7 +168,7 @@ impl Runner {
         for _ in 0..TURN_MAX {
             match self.socket.try_recv_from(&mut self.received) {
                 Ok((len, from)) => {
-                    (self.stats.received, self.receive_errors_in_a_row) = (self.stats.received + 1, 0);
+                    (self.stats.received, self.failures) = (self.stats.received + 1, 0);
                     let mut locked = self.handle.0.lock();
                     // What is refused, the node counts.
                     let _ = locked.node.handle_datagram(self.handle.0.now(), inbound(from), &mut self.received[..len]);
@@ -194,7 +176,7 @@ impl Runner {
                 Err(empty) if empty.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => {
                     self.stats.receive_errors += 1;
-                    self.receive_errors_in_a_row += 1;
+                    self.failures += 1;
                     self.survive(error)?;
                 }
             }
@@ -207,7 +189,7 @@ impl Runner {
     /// Swallows an error of the socket unless the socket is dead: it does not know its own address any more, or has
     /// failed to receive [`RECEIVE_ERRORS_MAX`] times with no success of any kind in between.
     fn survive(&self, error: io::Error) -> io::Result<()> {
-        let dead = self.receive_errors_in_a_row >= RECEIVE_ERRORS_MAX || self.socket.local_addr().is_err();
+        let dead = self.failures >= RECEIVE_ERRORS_MAX || self.socket.local_addr().is_err();
         if dead { Err(error) } else { Ok(()) }
     }
 }

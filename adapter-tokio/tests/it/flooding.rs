@@ -1,11 +1,14 @@
 //! A flood starves neither timers nor handles nor members.
 
+use std::future::poll_fn;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::Poll;
 
-use gossip_tokio::proto::{Instant, MemberChange, MemberState, Node};
+use gossip_tokio::proto::{Instant, MemberChange, MemberState, Node, NodeId};
+use gossip_tokio::{Events, MemberEvent};
 
 use crate::net::{LOCALHOST, Swarm, meet, put, state, until};
 
@@ -65,7 +68,8 @@ async fn flood(swarm: Swarm, datagrams: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) {
     let crashed = swarm.agent(LOCALHOST).await;
     crashed.join(a.addr);
     meet(&[&a.handle, &b.handle, &crashed.handle]).await;
-    let (id, mut members) = (crashed.id(), a.handle.member_events());
+    let id = crashed.id();
+    let told = tokio::spawn(all_changes(a.handle.member_events()));
 
     let flood = Flood::start(a.addr, datagrams(&join_datagram(&swarm, a.addr)));
     until("the flood has begun", || flood.sent.load(Ordering::Relaxed) > 1000).await;
@@ -82,14 +86,23 @@ async fn flood(swarm: Swarm, datagrams: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) {
     println!("flooded with {sent} datagrams, took {taken}, {calls} calls of the handle meanwhile");
     assert!(taken > 1000 && calls > 10);
 
-    assert_eq!(state(&a.handle, b.id()), Some(MemberState::Alive), "the living one");
-    assert!(b.handle.read(|node| node.member(a.id()).unwrap().state != MemberState::Dead));
+    until("a is sure of b", || state(&a.handle, b.id()) == Some(MemberState::Alive)).await;
+    until("b is sure of a", || state(&b.handle, a.id()) == Some(MemberState::Alive)).await;
     until("what was written meanwhile is everywhere", || b.get("during/9").is_some()).await;
     a.handle.leave().await.unwrap();
+    let told = told.await.unwrap();
+    let died = |member: NodeId| told.contains(&MemberEvent { id: member, change: MemberChange::Died });
+    assert!(died(id), "the crashed one");
+    assert!(!died(b.id()), "the living one");
+}
+
+/// All that is told of members until the stream ends; nothing is missed, since the reader is quick.
+async fn all_changes(mut members: Events<MemberEvent>) -> Vec<MemberEvent> {
+    let mut told = vec![];
     while let Some(event) = members.next().await {
-        let event = event.unwrap();
-        assert!(event.id != b.id() || event.change != MemberChange::Died, "the living one was called dead");
+        told.push(event.expect("a quick reader does not lag"));
     }
+    told
 }
 
 /// Suspicion takes a second: kernel buffers are full, so many a datagram of the living one is lost.
@@ -114,6 +127,23 @@ async fn garbage_starves_nothing_on_one_thread() {
     flood(suspicious(), garbage).await;
 }
 
+/// However much waits in the socket, a poll of `run` takes only its share and lets others run.
+#[tokio::test]
+async fn a_poll_takes_no_more_than_its_share() {
+    let (handle, mut runner, addr) = Swarm::quick().still(LOCALHOST).await;
+    let stranger = UdpSocket::bind(SocketAddr::from((LOCALHOST, 0))).unwrap();
+    let sent = (0..200).filter(|_| stranger.send_to(b"garbage", addr).is_ok()).count() as u64;
+    let (mut before, mut polls, mut run) = (0, 0, pin!(runner.run()));
+    while before < sent {
+        assert!(poll_fn(|context| Poll::Ready(run.as_mut().poll(context).is_pending())).await);
+        let taken = handle.socket_stats().received;
+        assert!(taken - before <= 64, "{} datagrams in one poll", taken - before);
+        (before, polls) = (taken, polls + 1);
+        assert!(polls < 1_000_000, "never");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// On one thread only the runner's own yielding lets others run: a task counts how often it does.
 #[tokio::test]
 async fn other_tasks_of_the_thread_have_their_turns() {
@@ -135,5 +165,4 @@ async fn other_tasks_of_the_thread_have_their_turns() {
     assert!(turns > taken / 64, "{turns} turns of another task for {taken} datagrams");
     other.abort();
     assert_eq!(a.handle.read(Node::live), 1);
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
