@@ -45,47 +45,52 @@ pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>) -> Vec<u8> {
 }
 
 fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
-    let (entry_key, tags, digests) = (choices.key(), choices.some_bytes(12), digests(choices));
-    let member = MemberItem {
-        id: id(choices),
-        incarnation: number(choices),
-        addr: addr(choices),
-        tags_version: number(choices),
-        tags: &tags,
-    };
-    let accusation = Accusation { id: id(choices), incarnation: number(choices), by: id(choices) };
-    let (table, prefix, salt) = (table(choices), prefix(choices), number(choices));
+    if choices.below(16) == 0 {
+        writer.push(&Message::Copies, usize::MAX);
+    }
+    let (bytes, digests);
     let message = match choices.below(16) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
-        3 => Message::Join(member),
-        4 => Message::Alive(member),
-        5 => Message::Suspect(accusation),
-        6 => Message::Dead(accusation),
-        7 => Message::Left { id: member.id, incarnation: member.incarnation },
-        8..=10 => Message::Entry(EntryItem {
-            kind: choices.byte() % 4,
-            key: &entry_key,
-            version: version(choices),
-            value: (choices.below(4) != 0).then_some(&tags),
-        }),
+        3 | 4 => {
+            let (id, incarnation, addr, tags_version) = (id(choices), number(choices), addr(choices), number(choices));
+            bytes = choices.some_bytes(12);
+            let item = MemberItem { id, incarnation, addr, tags_version, tags: &bytes };
+            if choices.below(2) == 0 { Message::Join(item) } else { Message::Alive(item) }
+        }
+        5 => Message::Suspect(accusation(choices)),
+        6 => Message::Dead(accusation(choices)),
+        7 => Message::Left { id: id(choices), incarnation: number(choices) },
+        8..=10 => {
+            let (kind, key, version) = (choices.byte() % 4, choices.key(), version(choices));
+            let value = choices.some_bytes(12);
+            let value = (choices.below(4) != 0).then_some(&*value);
+            // Full is no matter: the datagram is long enough for most.
+            _ = writer.push(&Message::Entry(EntryItem { kind, key: &key, version, value }), usize::MAX);
+            return;
+        }
         11 => Message::Offer { key: hash(choices), digest: number(choices) },
         12 => Message::Want(hash(choices)),
-        13 => Message::Root { table, digest: choices.byte().into() },
+        13 => Message::Root { table: table(choices), digest: choices.byte().into() },
         14 => {
+            let (table, prefix, salt) = (table(choices), prefix(choices), number(choices));
+            digests = some_digests(choices);
             // One bit for each digest, as the message must be.
-            let present = (1u32 << (digests.len() / 4)) - 1;
-            let from = prefix.len() / 8 * 4;
-            Message::Digests(Digests { table, from, prefix, salt, present: present as u16, digests: &digests })
+            let present = ((1u32 << (digests.len() / 4)) - 1) as u16;
+            Message::Digests(Digests { table, from: prefix.len() / 8 * 4, prefix, salt, present, digests: &digests })
         }
-        _ => Message::Items(Items { table, prefix, salt, last: choices.below(2) == 0, digests: &digests }),
+        _ => {
+            let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
+            digests = some_digests(choices);
+            Message::Items(Items { table, prefix, salt, last, digests: &digests })
+        }
     };
-    if choices.below(8) == 0 {
-        writer.push(&Message::Copies, usize::MAX);
-    }
-    // Full is no matter: the datagram is long enough.
     _ = writer.push(&message, usize::MAX);
+}
+
+fn accusation(choices: &mut Choices<'_>) -> Accusation {
+    Accusation { id: id(choices), incarnation: number(choices), by: id(choices) }
 }
 
 /// The node itself, its peer, or somebody it never met.
@@ -146,7 +151,7 @@ fn prefix(choices: &mut Choices<'_>) -> Prefix {
 }
 
 /// Up to sixteen digests of four bytes.
-fn digests(choices: &mut Choices<'_>) -> Vec<u8> {
+fn some_digests(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut digests = choices.some_bytes(64);
     digests.truncate(digests.len() / 4 * 4);
     digests

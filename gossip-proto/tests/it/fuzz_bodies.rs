@@ -10,7 +10,7 @@ use gossip_proto::fuzzing;
 
 #[test]
 fn decode_takes_any_bytes() {
-    run("decode", 400, 2000, fuzzing::decode);
+    run("decode", 1000, 2000, fuzzing::decode);
 }
 
 #[test]
@@ -20,12 +20,12 @@ fn messages_round_trip() {
 
 #[test]
 fn node_takes_any_story() {
-    run("node", 300, 1500, fuzzing::node);
+    run("node", 3000, 2000, fuzzing::node);
 }
 
 #[test]
 fn swarm_agrees_after_any_story() {
-    run("swarm", 60, 600, fuzzing::swarm);
+    run("swarm", 600, 600, fuzzing::swarm);
 }
 
 /// Runs `body` over the corpus of `target` and over `stories` pseudo-random inputs of at most `len_max` bytes.
