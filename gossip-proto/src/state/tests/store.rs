@@ -344,23 +344,23 @@ fn what_no_rule_allows_is_refused() {
     assert_eq!((store.content_len_max(), max), (390, 390));
     let good =
         EntryItem { kind: 0, key: b"k", version: Owned::new(Kind::Register, 5, 1, &[]).get().id(), value: Some(b"v") };
-    let long = [0; 376];
+    let long = [0; 400];
     assert_eq!(store.merge(&EntryItem { kind: 2, ..good.clone() }), Err(Refused::Kind));
     assert_eq!(store.merge(&EntryItem { key: b"", ..good.clone() }), Err(Refused::KeyLen));
     assert_eq!(store.merge(&EntryItem { key: &long[..256], ..good.clone() }), Err(Refused::KeyLen));
-    assert_eq!(store.merge(&EntryItem { value: Some(&long[..375]), ..good.clone() }), Err(Refused::ValueLen));
+    assert_eq!(store.merge(&EntryItem { value: Some(&long[..max]), ..good.clone() }), Err(Refused::ValueLen));
     let future = Owned::new(Kind::Register, 5, 1, &[(2, 5)]);
     assert_eq!(store.merge(&EntryItem { version: future.get().id(), ..good.clone() }), Err(Refused::Context));
     assert_eq!(store.put(1, 1, b"", None, Kind::Register), Err(PutError::KeyLen { max: 255 }));
-    assert_eq!(store.put(1, 1, b"k", Some(&long[..375]), Kind::Register), Err(PutError::ValueLen { max }));
+    assert_eq!(store.put(1, 1, b"k", Some(&long[..max]), Kind::Register), Err(PutError::ValueLen { max }));
     assert_eq!(store.used().0, 0);
-    assert!(store.put(1, 1, b"k", Some(&long[..374]), Kind::Register).is_ok());
+    assert!(store.put(1, 1, b"k", Some(&long[..max - 1]), Kind::Register).is_ok());
     // The longest item fits the datagram that the limit was made for.
     let full = Owned::new(Kind::Siblings, 5, 1, &[(2, 4), (3, 4), (4, 4)]);
     let (key, value) = (&long[..255], Some(&long[..max - 255]));
     let item = crate::wire::Message::Entry(EntryItem { kind: 1, key, version: full.get().id(), value });
     let mut bytes = [0; 512];
-    assert!(postcard::to_slice(&item, &mut bytes).is_ok_and(|bytes| bytes.len() <= 512 - 64));
+    assert!(postcard::to_slice(&item, &mut bytes).is_ok_and(|bytes| bytes.len() <= 512 - 48));
 }
 
 #[test]
