@@ -281,8 +281,7 @@ impl<'a> Node<'a> {
     #[inline(never)]
     pub fn handle_datagram(&mut self, now: Instant, from: Addr, datagram: &mut [u8]) -> Result<(), Rejected> {
         let now = self.advance(now);
-        let taken = self.take_in(now, from, datagram);
-        self.note_convergence(now);
+        let taken = self.take_in(now, from, datagram).inspect(|()| self.note_convergence(now));
         taken.inspect_err(|rejected| {
             let counter = match rejected {
                 Rejected::TooShort => &mut self.stats.refused_short,
@@ -386,6 +385,7 @@ impl<'a> Node<'a> {
         self.direct.clear();
         self.farewells = FAREWELLS;
         self.farewell(now);
+        self.note_convergence(now);
     }
 
     /// Replaces this node's tags, which its record carries to every member.

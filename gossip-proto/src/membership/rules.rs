@@ -58,7 +58,7 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, fir
         Verdict::News(ix)
     } else if item.incarnation < slot.incarnation || !slot.state.is_live() {
         Verdict::Stale(ix)
-    } else if first_hand && item.addr != slot.addr {
+    } else if first_hand && item.addr != slot.addr && slot.state == MemberState::Alive {
         // The address that it announces, in place of where it was seen.
         members.update(ix, |slot| slot.addr = item.addr);
         Verdict::News(ix)

@@ -92,12 +92,16 @@ impl Node<'_> {
             return Some((ix, false));
         }
         // It is called suspect, dead or gone, and speaks: it has refuted already, or shall hear of it where it is now.
+        let moved = slot.addr != from;
         self.members.update(ix, |slot| slot.addr = from);
         if ahead {
             self.members.update(ix, |slot| (slot.incarnation, slot.state) = (header.incarnation, MemberState::Alive));
             self.member_changed(now, ix, true);
         } else {
             self.tell(ix, ix);
+            if moved && state == MemberState::Suspect {
+                self.owe(Some(ix), Table::Members, Task::Seen, Prefix::ROOT, 0);
+            }
         }
         Some((ix, ahead && !state.is_live()))
     }
@@ -203,6 +207,7 @@ impl Node<'_> {
                     Finding::Equal | Finding::Parts { .. } => {}
                 }
             }
+            Message::Seen(addr) => self.set_addr(now, addr),
             Message::Copies => {}
         }
     }

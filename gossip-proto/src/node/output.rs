@@ -309,6 +309,7 @@ impl Node<'_> {
         let table = row.table;
         let pushed = match row.task {
             Task::Root => filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, limit),
+            Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
             Task::Digests => {

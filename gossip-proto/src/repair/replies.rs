@@ -37,6 +37,8 @@ pub(crate) enum Task {
     Send,
     /// The question for the item with this key.
     Want,
+    /// From which address the member is seen to send.
+    Seen,
 }
 
 impl Row {

@@ -53,6 +53,8 @@ pub(crate) enum Message<'a> {
     Items(#[serde(borrow)] Items<'a>),
     /// What follows in this datagram are copies that a comparison showed to be missing, not news to pass on.
     Copies,
+    /// The receiver, whom the sender cannot reach where it said it is, sends from this address.
+    Seen(Addr),
 }
 
 /// What a node says of a member: all there is to know.
@@ -117,7 +119,7 @@ impl Message<'_> {
     pub(super) fn is_well_formed(&self) -> bool {
         match self {
             Self::Join(item) | Self::Alive(item) => !item.addr.is_none(),
-            Self::PingReq { addr, .. } => !addr.is_none(),
+            Self::PingReq { addr, .. } | Self::Seen(addr) => !addr.is_none(),
             Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 4 * d.present.count_ones() as usize,
             Self::Items(items) => items.digests.len() % 4 == 0,
             _ => true,
@@ -214,6 +216,7 @@ impl fmt::Display for Message<'_> {
             Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), d.present),
             Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / 4),
             Self::Copies => f.write_str("copies"),
+            Self::Seen(addr) => write!(f, "seen at {addr}"),
         }
     }
 }
