@@ -224,6 +224,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// A field of `config` or a size of `storage` that is out of its range.
+    #[expect(clippy::needless_pass_by_value, reason = "a seed is used up: a second node with it would choose alike")]
     pub fn new(
         id: NodeId,
         addr: Addr,

@@ -81,10 +81,27 @@ pub(crate) struct MemberSlot {
 }
 
 /// What the application was last told of a member.
+///
+/// Flat, so that "nothing" is zero: an empty `Memory` is all zero bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Told {
     Nothing,
-    Was(MemberState),
+    Alive,
+    Suspect,
+    Dead,
+    Left,
+}
+
+impl From<MemberState> for Told {
+    fn from(state: MemberState) -> Self {
+        match state {
+            MemberState::Alive => Self::Alive,
+            MemberState::Suspect => Self::Suspect,
+            MemberState::Dead => Self::Dead,
+            MemberState::Left => Self::Left,
+        }
+    }
 }
 
 /// The list of members about whom there is news to pass on.
@@ -207,7 +224,7 @@ impl<'a> Members<'a> {
         // Slot 0: the first that is taken.
         let (ix, _) = members.insert(own, addr)?;
         let slot = members.slots.get_mut(ix)?;
-        slot.told = Told::Was(MemberState::Alive);
+        slot.told = Told::Alive;
         members.leave_peers(ix);
         Some(members)
     }
@@ -233,11 +250,11 @@ impl<'a> Members<'a> {
     pub(crate) fn remove(&mut self, ix: usize) -> Link {
         let Some(slot) = self.slots.get(ix).filter(|slot| slot.in_use) else { return Link::NONE };
         let tags = slot.tags;
-        self.lagged |= slot.told != Told::Was(slot.state) && slot.told != Told::Nothing;
+        self.lagged |= slot.told != Told::Nothing && slot.told != slot.state.into();
         self.disagree(ix);
         self.leave_peers(ix);
         self.index.remove(&mut self.cells, ix);
-        self.deadlines.clear(&mut self.rows, &mut *self.slots, ix);
+        self.deadlines.clear(&mut self.rows, &mut self.slots, ix);
         List::<Hot>::remove(&mut self.hot, &mut self.slots, ix);
         List::<Changed>::remove(&mut self.changed, &mut self.slots, ix);
         self.release(ix);
@@ -324,14 +341,14 @@ impl<'a> Members<'a> {
     /// Gives a member a deadline, or takes it away.
     pub(crate) fn set_deadline(&mut self, ix: usize, deadline: Option<Instant>) {
         match deadline {
-            Some(at) => self.deadlines.set(&mut self.rows, &mut *self.slots, ix, Tick::after(at)),
-            None => self.deadlines.clear(&mut self.rows, &mut *self.slots, ix),
+            Some(at) => self.deadlines.set(&mut self.rows, &mut self.slots, ix, Tick::after(at)),
+            None => self.deadlines.clear(&mut self.rows, &mut self.slots, ix),
         }
     }
 
     /// The member whose deadline has come, if any.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<usize> {
-        self.deadlines.pop_due(&mut self.rows, &mut *self.slots, Tick::at(now))
+        self.deadlines.pop_due(&mut self.rows, &mut self.slots, Tick::at(now))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -373,33 +390,28 @@ impl<'a> Members<'a> {
         while let Some(ix) = List::<Changed>::pop_front(&mut self.changed, &mut self.slots) {
             let slot = self.slots.get_mut(ix)?;
             let (told, updated) = (slot.told, core::mem::take(&mut slot.updated));
-            slot.told = Told::Was(slot.state);
+            slot.told = slot.state.into();
             let change = match (told, slot.state) {
                 (Told::Nothing, MemberState::Alive) => MemberChange::Joined,
                 // Never told that it was there: then neither that it has gone.
                 (Told::Nothing, MemberState::Dead | MemberState::Left) => continue,
-                (Told::Nothing, MemberState::Suspect) => {
+                (Told::Nothing | Told::Dead | Told::Left, MemberState::Suspect) => {
                     // Two differences: it is there, and it is suspected.
-                    slot.told = Told::Was(MemberState::Alive);
+                    slot.told = Told::Alive;
                     self.changed.push_front(&mut self.slots, ix);
-                    MemberChange::Joined
+                    if told == Told::Nothing { MemberChange::Joined } else { MemberChange::Returned }
                 }
-                (Told::Was(old), new) if old == new => {
+                (_, now) if told == now.into() => {
                     if !updated {
                         continue;
                     }
                     MemberChange::Updated
                 }
-                (Told::Was(MemberState::Suspect), MemberState::Alive) => MemberChange::Refuted,
-                (Told::Was(_), MemberState::Alive) => MemberChange::Returned,
-                (Told::Was(MemberState::Alive), MemberState::Suspect) => MemberChange::Suspected,
-                (Told::Was(_), MemberState::Suspect) => {
-                    slot.told = Told::Was(MemberState::Alive);
-                    self.changed.push_front(&mut self.slots, ix);
-                    MemberChange::Returned
-                }
-                (Told::Was(_), MemberState::Dead) => MemberChange::Died,
-                (Told::Was(_), MemberState::Left) => MemberChange::Left,
+                (Told::Suspect, MemberState::Alive) => MemberChange::Refuted,
+                (_, MemberState::Alive) => MemberChange::Returned,
+                (_, MemberState::Suspect) => MemberChange::Suspected,
+                (_, MemberState::Dead) => MemberChange::Died,
+                (_, MemberState::Left) => MemberChange::Left,
             };
             let id = self.slots.get(ix)?.id;
             return Some((id, change));

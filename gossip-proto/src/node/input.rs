@@ -64,7 +64,7 @@ impl Node<'_> {
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
     fn meet(&mut self, now: Instant, from: Addr, header: &Header) -> Option<(usize, bool)> {
-        if self.lifecycle == Lifecycle::Joining {
+        if matches!(self.lifecycle, Lifecycle::Joining | Lifecycle::Alone) {
             self.lifecycle = Lifecycle::Member;
             self.told.joined = true;
             self.timers.join = None;
@@ -363,9 +363,10 @@ impl Node<'_> {
             self.stats.refused_stamp += 1;
             return;
         }
-        let Ok(merged) = self.store.merge(item) else {
-            self.stats.refused_entry += 1;
-            return;
+        let merged = match self.store.merge(item) {
+            Ok(merged) => merged,
+            Err(refused) if refused.is_full() => return self.stats.refused_full += 1,
+            Err(_) => return self.stats.refused_entry += 1,
         };
         self.stats.conflicts += u64::from(merged.conflict);
         self.stats.siblings_dropped += u64::from(merged.dropped_sibling);

@@ -177,6 +177,7 @@ impl Arena {
     }
 
     /// The owner of a record; `None` if it was freed.
+    #[cfg(test)]
     pub(crate) fn owner(&self, area: &[u8], loc: Loc) -> Option<u32> {
         Record::read_live(area, loc.offset()).map(|record| record.owner - 1)
     }

@@ -75,6 +75,7 @@ impl Deadlines {
     }
 
     /// The deadline of slot `ix`.
+    #[cfg(test)]
     pub(crate) fn get<S: Timed>(&self, rows: &[Row], slots: &[S], ix: usize) -> Option<Tick> {
         let at = slots.get(ix)?.place().0.get()?;
         rows.get(at).map(|row| Tick(row.tick))
@@ -94,6 +95,7 @@ impl Deadlines {
         self.len as usize
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

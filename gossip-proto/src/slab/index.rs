@@ -176,6 +176,7 @@ impl Index {
     }
 
     /// The slot with the greatest key.
+    #[cfg(test)]
     pub(crate) fn last(&self, cells: &[Cell]) -> Option<usize> {
         if self.len > 0 { Some(edge(cells, self.root as usize, 0, 1)) } else { None }
     }
@@ -225,6 +226,7 @@ impl Index {
     }
 
     /// Whether slot `ix` is in the index, whether it counts or not.
+    #[cfg(test)]
     pub(crate) fn contains(&self, cells: &[Cell], ix: usize) -> bool {
         cells.get(ix).is_some_and(|cell| cell.leaf != Leaf::Absent)
     }
@@ -249,6 +251,7 @@ impl Index {
         self.len as usize
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

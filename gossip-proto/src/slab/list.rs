@@ -114,6 +114,7 @@ impl<Tag> List<Tag> {
         self.head.get()
     }
 
+    #[cfg(test)]
     pub(crate) fn last(&self) -> Option<usize> {
         self.tail.get()
     }
@@ -132,6 +133,7 @@ impl<Tag> List<Tag> {
         self.len as usize
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.head == Link::NONE
     }

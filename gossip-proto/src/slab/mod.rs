@@ -8,6 +8,8 @@ pub(crate) mod deadline;
 pub(crate) mod index;
 pub(crate) mod list;
 
+#[cfg(feature = "alloc")]
+use alloc::boxed::Box;
 use core::num::NonZero;
 use core::ops::{Deref, DerefMut};
 
@@ -46,7 +48,7 @@ impl Link {
 pub(crate) enum Slice<'a, T> {
     Lent(&'a mut [T]),
     #[cfg(feature = "alloc")]
-    Owned(alloc::boxed::Box<[T]>),
+    Owned(Box<[T]>),
 }
 
 impl<T> Deref for Slice<'_, T> {

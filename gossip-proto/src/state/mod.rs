@@ -28,4 +28,4 @@ pub(crate) use clock::Clock;
 pub use entry::{Entry, Kind, PutOptions, Value};
 pub(crate) use hash::StateHash;
 pub(crate) use slot::EntrySlot;
-pub(crate) use store::{Merged, Outcome, Refused, Store, content_len_max};
+pub(crate) use store::{Outcome, Store};

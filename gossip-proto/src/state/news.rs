@@ -72,6 +72,7 @@ impl Store<'_> {
     }
 
     /// Whether [`Store::poll_change`] has something to say.
+    #[cfg(test)]
     pub(crate) fn has_change(&self) -> bool {
         !self.changed.is_empty()
     }

@@ -193,16 +193,19 @@ impl<'a> Store<'a> {
     }
 
     /// Gives an entry a deadline in place of the one that it may have.
+    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
     pub(crate) fn set_deadline(&mut self, slot: usize, tick: Tick) {
         self.deadlines.set(&mut self.rows, &mut self.slots, slot, tick);
     }
 
     /// Takes the first deadline away if it is due, and says whose it was.
+    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
     pub(crate) fn pop_due(&mut self, now: Tick) -> Option<usize> {
         self.deadlines.pop_due(&mut self.rows, &mut self.slots, now)
     }
 
     /// The first deadline.
+    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
     pub(crate) fn next_deadline(&self) -> Option<Tick> {
         self.deadlines.next(&self.rows)
     }

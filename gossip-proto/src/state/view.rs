@@ -8,7 +8,9 @@ use super::hash::topic;
 use super::record::Record;
 use super::slot::Flag;
 use super::store::Store;
-use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+#[cfg(test)]
+use crate::slab::index::Sum;
+use crate::slab::index::{Cell, Index, Key, Prefix};
 use crate::wire::EntryItem;
 
 impl<'a> Store<'a> {
@@ -50,6 +52,7 @@ impl<'a> Store<'a> {
     }
 
     /// All entries that have a value, in the order of the index.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         self.range(Prefix::ROOT).filter_map(|slot| self.entry(slot))
     }
@@ -80,6 +83,7 @@ impl<'a> Store<'a> {
     }
 
     /// The summary of all that is held.
+    #[cfg(test)]
     pub(crate) fn root(&self) -> Sum {
         self.index.root(&self.cells)
     }
@@ -95,6 +99,7 @@ impl<'a> Store<'a> {
     }
 
     /// The most that key and value may take together.
+    #[cfg(test)]
     pub(crate) fn content_len_max(&self) -> usize {
         self.content_len_max
     }

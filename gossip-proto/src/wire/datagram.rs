@@ -163,5 +163,3 @@ const UNBOUND: u8 = 0x10;
 /// Version 1, plain profile, for one id.
 const BOUND: u8 = 0x11;
 const ENVELOPE_LEN: usize = 5;
-/// The longest envelope and header: id 8, incarnation 5, root 4, load 1.
-pub(crate) const HEADER_LEN_MAX: usize = ENVELOPE_LEN + 18;

@@ -8,5 +8,5 @@ mod message;
 
 #[cfg(feature = "sim")]
 pub(crate) use datagram::describe;
-pub(crate) use datagram::{Envelope, HEADER_LEN_MAX, Header, Messages, Writer, close, open};
+pub(crate) use datagram::{Envelope, Header, Messages, Writer, close, open};
 pub(crate) use message::{Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};

@@ -8,8 +8,9 @@ use crate::error::PutError;
 use crate::event::EntryChange;
 use crate::slab::arena::Arena;
 use crate::slab::index::Sum;
+use crate::state::Outcome;
 use crate::state::record::Record;
-use crate::state::{Merged, Outcome, Refused, content_len_max};
+use crate::state::store::{Merged, Refused, content_len_max};
 use crate::wire::EntryItem;
 
 /// Keys in two topics and in none; prefixes of each other.
