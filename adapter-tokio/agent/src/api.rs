@@ -1,0 +1,278 @@
+//! The JSON schema: what goes over the control port, and what `--json` prints. Documented in README.md, held by golden
+//! tests; fields are added, never renamed or removed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::Kind;
+
+/// A member as this agent knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// 16 hexadecimal digits.
+    pub(crate) id: String,
+    /// The tag `name`.
+    pub(crate) name: Option<String>,
+    pub(crate) addr: String,
+    pub(crate) state: State,
+    /// Whether this is the agent that answers.
+    pub(crate) own: bool,
+    pub(crate) incarnation: u32,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) rtt_us: Option<u64>,
+    pub(crate) heard_ms_ago: Option<u64>,
+    /// Whether its last known summary root is ours; null for the dead and the left.
+    pub(crate) agrees: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    Alive,
+    Suspect,
+    Dead,
+    Left,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Members {
+    pub(crate) members: Vec<Member>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Convergence {
+    pub(crate) converged: bool,
+    pub(crate) live: usize,
+    pub(crate) agreeing: usize,
+    pub(crate) permille: usize,
+    /// 8 hexadecimal digits.
+    pub(crate) root: String,
+    /// How long it has been so, agreed or not.
+    pub(crate) since_ms_ago: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Info {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) version: String,
+    pub(crate) swarm: String,
+    pub(crate) bind: String,
+    pub(crate) advertise: String,
+    pub(crate) control: String,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) incarnation: u32,
+    pub(crate) uptime_ms: u64,
+    pub(crate) convergence: Convergence,
+    pub(crate) tables: Tables,
+    pub(crate) limits: Limits,
+    pub(crate) stats: BTreeMap<String, u64>,
+    pub(crate) socket: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Lifecycle {
+    Alone,
+    Joining,
+    Member,
+    Leaving,
+    Left,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tables {
+    pub(crate) members: Used,
+    pub(crate) entries: Used,
+    pub(crate) bytes: Used,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Used {
+    pub(crate) used: usize,
+    pub(crate) max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) key_len_max: usize,
+    /// Key and value together.
+    pub(crate) content_len_max: usize,
+    pub(crate) depth_max: usize,
+    pub(crate) tags_len_max: usize,
+    pub(crate) contacts_max: usize,
+    pub(crate) body_len_max: usize,
+    pub(crate) watchers_max: usize,
+}
+
+/// An entry. `value` is the newest of `values`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    pub(crate) kind: Kind,
+    /// Newest first; more than one only of kind `siblings`.
+    pub(crate) values: Vec<Version>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Version {
+    pub(crate) value: Value,
+    /// µs since 1970 on the swarm's clock.
+    pub(crate) stamp_us: u64,
+    /// The life of the agent that wrote it: 16 hexadecimal digits.
+    pub(crate) writer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entries {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// The answer to `get`: an entry, or a document of several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Got {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    /// The entry; null when the value was rebuilt from entries beneath the key.
+    pub(crate) entry: Option<Entry>,
+    /// Entries that are not in the value since another one needs their place, or since their keys are no paths.
+    pub(crate) hidden: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Set {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    #[serde(default)]
+    pub(crate) kind: Option<Kind>,
+    #[serde(default)]
+    pub(crate) urgent: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SetDone {
+    pub(crate) key: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delete {
+    pub(crate) key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Deleted {
+    pub(crate) key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Merge {
+    pub(crate) document: Value,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Merged {
+    pub(crate) written: Vec<String>,
+    pub(crate) deleted: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Topology {
+    pub(crate) id: String,
+    pub(crate) convergence: Convergence,
+    pub(crate) members: Vec<Member>,
+    pub(crate) disagreeing: Vec<Disagreeing>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Disagreeing {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    /// How long ago it last agreed; null if it never did.
+    pub(crate) agreed_ms_ago: Option<u64>,
+}
+
+/// The body of a request that has nothing to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Left {
+    pub(crate) left: bool,
+    pub(crate) id: String,
+}
+
+/// The line that `agent --ready-json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) swarm: String,
+    pub(crate) bind: String,
+    pub(crate) advertise: String,
+    pub(crate) control: String,
+}
+
+/// A line of `watch` and `events`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// The first line: every change from now on follows. What was before is for `list` and `members` to say.
+    Watching {
+        id: String,
+        prefix: String,
+    },
+    Joined,
+    Left,
+    Member {
+        id: String,
+        name: Option<String>,
+        addr: Option<String>,
+        change: MemberChange,
+    },
+    Entry {
+        key: String,
+        change: EntryChange,
+        value: Option<Value>,
+        values: Vec<Version>,
+        conflict: bool,
+    },
+    Converged,
+    Diverged,
+    /// Events were lost: read members and entries anew.
+    Lagged {
+        missed: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MemberChange {
+    Joined,
+    Suspected,
+    Refuted,
+    Died,
+    Left,
+    Returned,
+    Updated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EntryChange {
+    Put,
+    Deleted,
+}
+
+/// The longest body of a request, in bytes: a guess, larger than a document that an agent's tables hold by default is
+/// likely to be.
+pub(crate) const BODY_LEN_MAX: usize = 1 << 20;
+/// How many streams and waits are served at once.
+pub(crate) const WATCHERS_MAX: usize = 64;

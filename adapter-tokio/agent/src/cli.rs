@@ -1,0 +1,268 @@
+//! The command line: what can be asked for, and nothing of how it is done.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{demo, sim};
+
+/// A swarm of agents that share state, with no coordinator.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "gossip", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON, as the schema documents it; errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agent in the foreground.
+    Agent(Box<AgentOptions>),
+    /// Show who is there.
+    Members {
+        /// Only members with this tag; may be repeated, and all must match.
+        #[arg(long = "tag", value_name = "K=V", value_parser = tag)]
+        tags: Vec<(String, String)>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show the agent itself: identity, convergence, use of its tables, counters.
+    Info {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Write an entry.
+    Set {
+        /// The key: a path such as `site/nav/speed`.
+        key: String,
+        /// The value, as JSON.
+        #[arg(value_name = "JSON", allow_negative_numbers = true)]
+        value: String,
+        /// How concurrent writes merge; without it as the entry is, or `register`.
+        #[arg(long)]
+        kind: Option<Kind>,
+        /// Send the news whole, at once and to more members.
+        #[arg(long)]
+        urgent: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Read an entry or, from a prefix, the document beneath it.
+    Get {
+        /// The key, or the path of a part of the document; empty for the whole.
+        key: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Delete an entry.
+    Delete {
+        /// The key.
+        key: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the entries whose keys begin with a prefix.
+    List {
+        /// The first bytes of the keys; without it all.
+        #[arg(default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Merge an object into the shared document: each leaf becomes an entry, null deletes.
+    Merge {
+        /// The object, as JSON; `-` reads it from standard input.
+        #[arg(value_name = "JSON")]
+        document: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print changes of entries, one JSON object a line, until the agent goes.
+    Watch {
+        /// The first bytes of the keys; without it all.
+        #[arg(default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print every event, one JSON object a line, until the agent goes.
+    Events {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Say whether all live members agree; exit code 6 if they do not.
+    Converged {
+        /// Wait until they do.
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait.
+        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "wait")]
+        timeout: Duration,
+        /// How many live members there must be at least.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        live: usize,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show how this agent sees the others: addresses, round trips, who disagrees since when.
+    Topology {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Make the agent say farewell and end.
+    Leave {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show a swarm of real agents that share, lose one and go on.
+    Demo(demo::Options),
+    /// Run a scenario in the simulator.
+    Sim(sim::Options),
+}
+
+/// Which agent to talk to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Remote {
+    /// The agent's control address.
+    #[arg(long, value_name = "ADDR", env = "GOSSIP_CONTROL", default_value = CONTROL_DEFAULT)]
+    pub(crate) control: String,
+    /// The token that the agent was started with.
+    #[arg(long, env = "GOSSIP_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AgentOptions {
+    /// The swarm's name: agents of other names do not hear us.
+    #[arg(long)]
+    pub(crate) swarm: String,
+    /// This agent's name, unique in the swarm; it gives the id, and is a tag. Without it the id is random.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where to send and receive gossip (UDP).
+    #[arg(long, value_name = "ADDR", default_value = BIND_DEFAULT)]
+    pub(crate) bind: String,
+    /// The address that others shall use, if it is not the one bound.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) advertise: Option<String>,
+    /// An agent to join by; may be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) join: Vec<String>,
+    /// A tag that others see; may be repeated.
+    #[arg(long = "tag", value_name = "K=V", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// The shortest wait between two rounds of gossip.
+    #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration)]
+    pub(crate) interval: Duration,
+    /// How many members a round goes to: 1 to 16.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) fanout: u8,
+    /// How often one member is probed.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) probe_interval: Duration,
+    /// How news of entries spreads.
+    #[arg(long, default_value = "push-pull")]
+    pub(crate) mode: Mode,
+    /// The most that is sent, in bytes per second.
+    #[arg(long, value_name = "N", default_value_t = 1_250_000)]
+    pub(crate) bytes_per_second: u32,
+    /// Where to listen for commands (HTTP).
+    #[arg(long, value_name = "ADDR", env = "GOSSIP_CONTROL", default_value = CONTROL_DEFAULT)]
+    pub(crate) control: String,
+    /// What commands must present; needed to listen on anything but loopback.
+    #[arg(long, env = "GOSSIP_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Room for members, this one and remembered dead ones among them.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) members: usize,
+    /// Room for entries, deleted ones and tags among them.
+    #[arg(long, value_name = "N", default_value_t = 16_384)]
+    pub(crate) entries: usize,
+    /// Room for keys, values and tags, in bytes.
+    #[arg(long, value_name = "N", default_value_t = 4 << 20)]
+    pub(crate) bytes: usize,
+    /// Print one line of JSON on standard output when ready: bind, advertise, control, id, name, swarm.
+    #[arg(long)]
+    pub(crate) ready_json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Whole entries go out, wanted or not.
+    Push,
+    /// Nothing but summaries goes out.
+    Pull,
+    /// Small entries go out whole, of large ones the digest.
+    PushPull,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// The newest value wins everywhere.
+    Register,
+    /// Concurrent values are all kept, up to four.
+    Siblings,
+}
+
+/// `name=value`, split at the first `=`.
+fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected name=value".into()),
+    }
+}
+
+/// A number and its unit: `200ms`, `5s`, `1.5m`, `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "" => return Err("the unit is missing: try 200ms or 5s".into()),
+        _ => return Err(format!("unknown unit `{unit}`: us, ms, s, m and h are known")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "out of range".into())
+}
+
+/// Where agents listen for gossip unless told otherwise; the port has no other meaning.
+pub(crate) const BIND_DEFAULT: &str = "127.0.0.1:7272";
+/// Where agents listen for commands unless told otherwise.
+pub(crate) const CONTROL_DEFAULT: &str = "127.0.0.1:7273";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+        let set = Cli::try_parse_from(["gossip", "set", "a", "-5", "--json"]).unwrap();
+        assert!(set.json && matches!(set.command, Command::Set { value, .. } if value == "-5"));
+        let merge = Cli::try_parse_from(["gossip", "--json", "merge", "-"]).unwrap();
+        assert!(merge.json && matches!(merge.command, Command::Merge { document, .. } if document == "-"));
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "5", "s", "5d", "-1s", "nans", "1e300h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tags_are_split_at_the_first_sign() {
+        assert_eq!(tag("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(tag("a").is_err() && tag("=a").is_err());
+    }
+}

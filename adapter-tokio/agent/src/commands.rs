@@ -1,0 +1,112 @@
+//! The commands that talk to an agent: one request each, and what it says.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::api::{self, Nothing};
+use crate::cli::{Command, Remote};
+use crate::client::Client;
+use crate::error::{Code, Failure, Result};
+use crate::output;
+
+/// Runs a command that talks to an agent.
+pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
+    match command {
+        Command::Members { tags, remote } => {
+            let tags: Vec<_> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let query: Vec<_> = tags.iter().map(|tag| ("tag", tag.as_str())).collect();
+            let members: api::Members = client(remote).get("/v1/members", &query).await?;
+            output::show(json, &members, output::members)
+        }
+        Command::Info { remote } => output::show(json, &client(remote).get("/v1/info", &[]).await?, output::info),
+        Command::Set { key, value, kind, urgent, remote } => {
+            let set = api::Set { key: key.clone(), value: parse(value)?, kind: *kind, urgent: *urgent };
+            let done: api::SetDone = client(remote).post("/v1/set", &set).await?;
+            output::show(json, &done, |_| format!("{key} is set"))
+        }
+        Command::Get { key, remote } => {
+            output::show(json, &client(remote).get("/v1/get", &[("key", key)]).await?, output::got)
+        }
+        Command::Delete { key, remote } => {
+            let delete = api::Delete { key: key.clone() };
+            let deleted: api::Deleted = client(remote).post("/v1/delete", &delete).await?;
+            output::show(json, &deleted, |_| format!("{key} is deleted"))
+        }
+        Command::List { prefix, remote } => {
+            let entries: api::Entries = client(remote).get("/v1/list", &[("prefix", prefix)]).await?;
+            if entries.entries.is_empty() && !json { Ok(()) } else { output::show(json, &entries, output::entries) }
+        }
+        Command::Merge { document, remote } => {
+            let document = match document.as_str() {
+                "-" => parse(&stdin()?)?,
+                given => parse(given)?,
+            };
+            let merged: api::Merged = client(remote).post("/v1/merge", &api::Merge { document }).await?;
+            if merged == api::Merged::default() && !json { Ok(()) } else { output::show(json, &merged, output::merged) }
+        }
+        Command::Watch { prefix, remote } => stream(remote, "/v1/watch", &[("prefix", prefix)]).await,
+        Command::Events { remote } => stream(remote, "/v1/events", &[]).await,
+        Command::Converged { wait, timeout, live, remote } => {
+            let (live, wait_ms) = (live.to_string(), timeout.as_millis().to_string());
+            let query = [("live", live.as_str()), ("wait_ms", &wait_ms)];
+            let convergence: api::Convergence = if *wait {
+                client(remote).get_within("/v1/converged", &query, *timeout + GRACE).await?
+            } else {
+                client(remote).get("/v1/converged", &query[..1]).await?
+            };
+            output::show(json, &convergence, output::convergence)?;
+            if convergence.converged { Ok(()) } else { Err(not_converged(&convergence, &live, *wait)) }
+        }
+        Command::Topology { remote } => {
+            output::show(json, &client(remote).get("/v1/topology", &[]).await?, output::topology)
+        }
+        Command::Leave { remote } => {
+            let left: api::Left = client(remote).post("/v1/leave", &Nothing {}).await?;
+            output::show(json, &left, |left| format!("agent {} has left", left.id))
+        }
+        Command::Agent(_) | Command::Demo(_) | Command::Sim(_) => {
+            Err(Failure::new(Code::Other, "this command talks to no agent", ""))
+        }
+    }
+}
+
+fn client(remote: &Remote) -> Client {
+    Client::new(&remote.control, remote.token.clone())
+}
+
+/// Prints lines until the agent ends them, or nobody reads them.
+async fn stream(remote: &Remote, path: &str, query: &[(&str, &str)]) -> Result<()> {
+    let mut lines = client(remote).lines(path, query).await?;
+    while let Some(line) = lines.next().await? {
+        if !output::line(&line)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn parse(json: &str) -> Result<Value> {
+    serde_json::from_str(json).map_err(|error| {
+        let hint = "a text needs double quotes inside the shell's own: '\"blue\"'";
+        Failure::new(Code::BadJson, format!("this is no JSON: {error}"), hint)
+    })
+}
+
+fn stdin() -> Result<String> {
+    let mut text = String::new();
+    // One more than can be sent, so that what is too long is seen to be.
+    let read = std::io::stdin().take(api::BODY_LEN_MAX as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(Code::BadJson, format!("standard input: {error}"), "send JSON in UTF-8"))?;
+    if text.len() > api::BODY_LEN_MAX { Err(Failure::body_too_long(api::BODY_LEN_MAX)) } else { Ok(text) }
+}
+
+fn not_converged(convergence: &api::Convergence, live: &str, waited: bool) -> Failure {
+    let api::Convergence { live: seen, agreeing, .. } = convergence;
+    let message = format!("{agreeing} of {seen} live members agree, and {live} live ones are asked for");
+    let hint = if waited { "`gossip topology` shows who does not" } else { "wait with --wait --timeout 10s" };
+    Failure::new(Code::NotConverged, message, hint)
+}
+
+/// How much longer than its own wait an answer may take.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);

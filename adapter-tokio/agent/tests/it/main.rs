@@ -1,0 +1,10 @@
+//! Real agents as processes on loopback, and the commands that talk to them.
+
+mod agents;
+mod errors;
+mod leaving;
+mod schema;
+mod security;
+mod sharing;
+mod streams;
+mod who;
