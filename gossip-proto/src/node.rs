@@ -564,9 +564,8 @@ impl Node<'_> {
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
             return Err(PutError::Left);
         }
-        let floor = self.store.next_stamp_floor(key);
-        let stamp = self.clock.stamp(now, floor);
-        let slot = self.store.put(self.life, stamp, key, value, options.kind)?;
+        let stamp = self.clock.stamp(now);
+        let (slot, stamp) = self.store.put(self.life, stamp, key, value, options.kind)?;
         self.clock.given(stamp);
         self.entry_changed(now, slot, options.urgent);
         self.refresh_root();

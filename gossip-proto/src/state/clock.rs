@@ -75,11 +75,10 @@ impl Clock {
         true
     }
 
-    /// The stamp for a write: not before any that was accepted, at least `held_floor`, and after all own ones. Nothing
-    /// has changed until [`Clock::given`] says that the write was made.
-    pub(crate) fn stamp(&self, now: Instant, held_floor: u64) -> u64 {
+    /// The stamp for a write: not before any that was accepted, and after all own ones. Nothing has changed until [`Clock::given`] says that the write was made.
+    pub(crate) fn stamp(&self, now: Instant) -> u64 {
         let estimate = self.now_estimate(now).unwrap_or(0);
-        self.given.saturating_add(1).max(estimate).max(self.heard).max(held_floor)
+        self.given.saturating_add(1).max(estimate).max(self.heard)
     }
 
     /// Notes that a write was made with this stamp.

@@ -132,9 +132,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Writes a version of our own, on top of what is held; no value is a tombstone. Returns its slot.
-    ///
-    /// `stamp` is at least [`Store::next_stamp_floor`]; a lower one is raised to it.
+    /// Writes a version of our own, on top of what is held; no value is a tombstone. Returns its slot, and its stamp:
+    /// `stamp`, or one more than that of the newest version held.
     pub(crate) fn put(
         &mut self,
         writer: u64,
@@ -142,7 +141,7 @@ impl<'a> Store<'a> {
         key: &[u8],
         value: Option<&[u8]>,
         kind: Kind,
-    ) -> Result<usize, PutError> {
+    ) -> Result<(usize, u64), PutError> {
         if key.is_empty() || key.len() > Node::KEY_LEN_MAX {
             return Err(PutError::KeyLen { max: Node::KEY_LEN_MAX });
         }
@@ -162,7 +161,7 @@ impl<'a> Store<'a> {
         let slot = self.apply(held, name, key, &plan, &new).map_err(|full| self.put_error(full))?;
         // What our own write replaces was seen by the application: a context cut short makes it no conflict.
         self.note(slot, true, false);
-        Ok(slot)
+        Ok((slot, stamp))
     }
 
     /// Merges one version that came in.

@@ -15,6 +15,7 @@ use crate::wire::EntryItem;
 
 impl<'a> Store<'a> {
     /// The least stamp that a new version of this key may have.
+    #[cfg(test)]
     pub(crate) fn next_stamp_floor(&self, key: &[u8]) -> u64 {
         floor(self.record(self.find(key)))
     }

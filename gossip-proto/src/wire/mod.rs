@@ -6,7 +6,7 @@
 mod datagram;
 mod message;
 
+pub(crate) use datagram::{Envelope, Header, Writer, close, open};
 #[cfg(feature = "sim")]
-pub(crate) use datagram::describe;
-pub(crate) use datagram::{Envelope, Header, Messages, Writer, close, open};
+pub(crate) use datagram::{Messages, describe};
 pub(crate) use message::{Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};

@@ -1,10 +1,12 @@
 //! Real agents as processes on loopback, and the commands that talk to them.
 
 mod agents;
+mod demo;
 mod errors;
 mod leaving;
 mod schema;
 mod security;
 mod sharing;
+mod sim;
 mod streams;
 mod who;

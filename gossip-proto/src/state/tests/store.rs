@@ -107,7 +107,7 @@ impl World {
             Err(PutError::BytesFull { max }) if max == bytes => Some(Refused::BytesFull),
             Err(other) => panic!("{other:?}"),
         };
-        self.after(&before, key, next, full, result.ok());
+        self.after(&before, key, next, full, result.ok().map(|(slot, _)| slot));
     }
 
     fn merge(&mut self, dice: &mut Dice) {
@@ -382,7 +382,7 @@ fn a_write_that_came_and_went_is_not_told_but_a_lost_one_is() {
     store.put(1, 10, b"k", Some(b"v"), Kind::Register).expect("there is room");
     store.put(1, 11, b"k", None, Kind::Register).expect("there is room");
     assert_eq!(store.poll_change(), None);
-    let slot = store.put(1, 12, b"k", Some(b"v"), Kind::Register).expect("there is room");
+    let (slot, _) = store.put(1, 12, b"k", Some(b"v"), Kind::Register).expect("there is room");
     let tombstone = Owned { value: None, ..Owned::new(Kind::Register, 13, 2, &[]) };
     let item = EntryItem { kind: 0, key: b"k", version: tombstone.get().id(), value: None };
     let merged = store.merge(&item).expect("there is room");
