@@ -69,7 +69,7 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
         })?;
     }
     if options.ready_json {
-        println!("{}", serde_json::to_string(&ready).unwrap_or_default());
+        crate::output::line(&serde_json::to_string(&ready).unwrap_or_default())?;
     }
     tokio::spawn(tell(log.clone(), events));
     tokio::spawn(warn_of_silence(log.clone(), contacts));
@@ -141,6 +141,12 @@ fn node(options: &AgentOptions, advertise: SocketAddr) -> Result<(Node<'static>,
     // No value of this length fits; the refusal names the limit, and changes nothing.
     let refused = node.put(gossip_proto::Instant::ZERO, b"-", &[0; 1 << 16], PutOptions::new());
     let content_len_max = if let Err(PutError::ValueLen { max }) = refused { max } else { usize::MAX };
+    let room = node.bytes_used().1;
+    if room < content_len_max {
+        let message =
+            format!("--bytes {} leaves room for {room}, and one entry may take {content_len_max}", options.bytes);
+        return Err(Failure::new(Code::BadConfig, message, "give at least 64 KiB: --bytes 65536"));
+    }
     let limits = api::Limits {
         key_len_max: Node::KEY_LEN_MAX,
         content_len_max,

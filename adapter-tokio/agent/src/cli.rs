@@ -120,7 +120,7 @@ pub(crate) enum Command {
     /// Show a swarm of real agents that share, lose one and go on.
     Demo(demo::Options),
     /// Run a scenario in the simulator.
-    Sim(sim::Options),
+    Sim(Box<sim::Options>),
 }
 
 /// Which agent to talk to.

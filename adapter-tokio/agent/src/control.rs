@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,6 +13,7 @@ use axum::{Json, Router, middleware};
 use futures_util::stream;
 use gossip_proto::{Node, PutError, PutOptions};
 use gossip_tokio::{EntryEvent, Event, Events, Handle, WaitError};
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -57,7 +57,6 @@ impl Control {
             .route("/v1/leave", post(leave))
             .fallback(unknown)
             .method_not_allowed_fallback(unknown)
-            .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
             .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
             .with_state(self)
     }
@@ -140,8 +139,8 @@ async fn list(State(control): State<Control>, query: Query<BTreeMap<String, Stri
     Ok(Json(api::Entries { entries }))
 }
 
-async fn set(State(control): State<Control>, body: Result<Bytes, BytesRejection>) -> Answer<api::SetDone> {
-    let api::Set { key, value, kind, urgent } = parse(body)?;
+async fn set(State(control): State<Control>, body: Body) -> Answer<api::SetDone> {
+    let api::Set { key, value, kind, urgent } = parse(body).await?;
     check_path(&key)?;
     check_depth(&key, &value)?;
     let bytes = value.to_string().into_bytes();
@@ -155,8 +154,8 @@ async fn set(State(control): State<Control>, body: Result<Bytes, BytesRejection>
     })
 }
 
-async fn delete(State(control): State<Control>, body: Result<Bytes, BytesRejection>) -> Answer<api::Deleted> {
-    let api::Delete { key } = parse(body)?;
+async fn delete(State(control): State<Control>, body: Body) -> Answer<api::Deleted> {
+    let api::Delete { key } = parse(body).await?;
     match control.handle.with(|node, now| node.delete(now, key.as_bytes())) {
         Ok(true) => Ok(Json(api::Deleted { key })),
         Ok(false) => Err(not_found(&key)),
@@ -165,8 +164,8 @@ async fn delete(State(control): State<Control>, body: Result<Bytes, BytesRejecti
 }
 
 /// Plans, checks what can be checked, and writes, all under the node's lock: nothing comes between.
-async fn merge(State(control): State<Control>, body: Result<Bytes, BytesRejection>) -> Answer<api::Merged> {
-    let api::Merge { document } = parse(body)?;
+async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged> {
+    let api::Merge { document } = parse(body).await?;
     let Value::Object(patch) = document else {
         let message = "only an object can be merged: its members are the first parts of the keys";
         return Err(Failure::new(Code::NotAnObject, message, "write {\"name\": value}, or use `gossip set`"));
@@ -220,8 +219,8 @@ async fn merge(State(control): State<Control>, body: Result<Bytes, BytesRejectio
     })
 }
 
-async fn leave(State(control): State<Control>, body: Result<Bytes, BytesRejection>) -> Answer<api::Left> {
-    let api::Nothing {} = parse(body)?;
+async fn leave(State(control): State<Control>, body: Body) -> Answer<api::Left> {
+    let api::Nothing {} = parse(body).await?;
     let id = control.handle.read(|node| node.id().to_string());
     match control.handle.leave().await {
         Ok(()) => Ok(Json(api::Left { left: true, id })),
@@ -360,10 +359,17 @@ fn check_depth(key: &str, value: &Value) -> Result<()> {
     Err(Failure::new(Code::BadJson, message, "make it flatter"))
 }
 
-fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::body_too_long(BODY_LEN_MAX),
-        _ => Failure::new(Code::Usage, rejection.body_text(), ""),
+/// Reads and parses a body, neither longer nor for longer than is good.
+async fn parse<T: DeserializeOwned>(body: Body) -> Result<T> {
+    if body.size_hint().lower() > BODY_LEN_MAX as u64 {
+        return Err(Failure::body_too_long(BODY_LEN_MAX));
+    }
+    let body = time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LEN_MAX)).await.map_err(|_| {
+        Failure::new(Code::Timeout, format!("the body did not arrive within {BODY_TIMEOUT:?}"), "send it at once")
+    })?;
+    let body = body.map_err(|error| match error.into_inner().downcast::<LengthLimitError>() {
+        Ok(_) => Failure::body_too_long(BODY_LEN_MAX),
+        Err(error) => Failure::new(Code::Usage, format!("the body could not be read: {error}"), "send it again"),
     })?;
     serde_json::from_slice(&body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Failure::new(Code::Usage, error.to_string(), "README.md has the schema"),
@@ -384,5 +390,7 @@ fn number(query: &BTreeMap<String, String>, name: &str) -> Result<Option<u64>> {
 
 /// The longest that a client may wait in one request.
 const WAIT_MAX_MS: u64 = 24 * 3600 * 1000;
+/// Loopback takes no time; another machine may be at the end of a slow line.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often live members are counted while waiting for a number of them.
 const LIVE_INTERVAL: Duration = Duration::from_millis(20);

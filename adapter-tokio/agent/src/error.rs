@@ -182,3 +182,24 @@ impl axum::response::IntoResponse for Failure {
         (self.code.status(), axum::Json(self)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_with_its_exit_code() {
+        let readme = include_str!("../README.md");
+        for code in Code::ALL {
+            let name = serde_json::to_string(code).unwrap().replace('"', "`");
+            let row = format!("| {} | ", code.exit());
+            assert!(readme.lines().any(|line| line.starts_with(&row) && line.contains(&name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn codes_of_newer_agents_are_understood() {
+        let failure: Failure = serde_json::from_str(r#"{"code":"new","message":"m","hint":"h","more":1}"#).unwrap();
+        assert_eq!(failure, Failure::new(Code::Other, "m", "h"));
+    }
+}

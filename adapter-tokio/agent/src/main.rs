@@ -15,6 +15,7 @@ mod output;
 mod sim;
 mod view;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -67,10 +68,8 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     failure.exit_code()
 }
 
-/// Errors go to standard error, as JSON or for people.
+/// Errors go to standard error, as JSON or for people. Who has closed it does not want to know.
 fn report(failure: &Failure, json: bool) {
-    match serde_json::to_string(failure) {
-        Ok(line) if json => eprintln!("{line}"),
-        _ => eprintln!("error: {failure}"),
-    }
+    let line = serde_json::to_string(failure).ok().filter(|_| json);
+    let _ = writeln!(std::io::stderr(), "{}", line.unwrap_or_else(|| format!("error: {failure}")));
 }

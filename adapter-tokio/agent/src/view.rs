@@ -1,5 +1,6 @@
 //! What a node holds, in the words of the schema. Decides nothing.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use gossip_proto as proto;
@@ -162,29 +163,28 @@ pub(crate) fn kind_out(kind: proto::Kind) -> Kind {
 }
 
 fn all_members(node: &Node<'_>, now: Instant) -> Vec<api::Member> {
-    let root = node.convergence().root;
-    node.members().map(|member| self::member(&member, node.id(), root, now)).collect()
+    let disagreeing: BTreeSet<_> = node.disagreeing().map(|(id, _)| id).collect();
+    node.members().map(|member| self::member(&member, node.id(), &disagreeing, now)).collect()
 }
 
-fn member(member: &proto::Member<'_>, own: NodeId, root: u32, now: Instant) -> api::Member {
-    let (state, live) = match member.state {
-        proto::MemberState::Alive => (api::State::Alive, true),
-        proto::MemberState::Suspect => (api::State::Suspect, true),
-        proto::MemberState::Dead => (api::State::Dead, false),
-        proto::MemberState::Left => (api::State::Left, false),
+fn member(member: &proto::Member<'_>, own: NodeId, disagreeing: &BTreeSet<NodeId>, now: Instant) -> api::Member {
+    let state = match member.state {
+        proto::MemberState::Alive => api::State::Alive,
+        proto::MemberState::Suspect => api::State::Suspect,
+        proto::MemberState::Dead => api::State::Dead,
+        proto::MemberState::Left => api::State::Left,
     };
-    let own = member.id == own;
     api::Member {
         id: member.id.to_string(),
         name: member.tag("name").map(Into::into),
         addr: member.addr.to_string(),
         state,
-        own,
+        own: member.id == own,
         incarnation: member.incarnation,
         tags: member.tags().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         rtt_us: member.rtt.map(|rtt| rtt.as_micros() as u64),
         heard_ms_ago: member.heard.map(|at| ms_since(now, at)),
-        agrees: live.then(|| own || member.root == Some(root)),
+        agrees: matches!(state, api::State::Alive | api::State::Suspect).then(|| !disagreeing.contains(&member.id)),
     }
 }
 

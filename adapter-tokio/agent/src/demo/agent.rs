@@ -8,12 +8,12 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::swarm::Trouble;
 use crate::api::{Entries, Entry, Got, Info, Left, Member, Members, Merge, Merged, Nothing, Ready, Set, SetDone};
 use crate::cli::Kind;
 use crate::client::Client;
@@ -68,16 +68,16 @@ impl Agent {
     }
 
     /// `kill -9`, and waits until the process is gone.
-    pub(super) async fn kill(&mut self) -> Result<(), String> {
-        self.child.kill().await.map_err(|why| format!("{} could not be killed: {why}", self.name))
+    pub(super) async fn kill(&mut self) -> Result<(), Trouble> {
+        self.child.kill().await.map_err(|why| Trouble::Failed(format!("{} could not be killed: {why}", self.name)))
     }
 
     /// Waits until the process has ended by itself.
-    pub(super) async fn ended(&mut self) -> Result<(), String> {
+    pub(super) async fn ended(&mut self) -> Result<(), Trouble> {
         match self.child.wait().await {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("{} ended with {status}. {}", self.name, self.errors.text())),
-            Err(why) => Err(format!("{}: {why}", self.name)),
+            Ok(status) => Err(Trouble::Failed(format!("{} ended with {status}. {}", self.name, self.errors.text()))),
+            Err(why) => Err(Trouble::Failed(format!("{}: {why}", self.name))),
         }
     }
 
@@ -93,38 +93,34 @@ impl Agent {
 pub(super) struct Control(Client);
 
 impl Control {
-    pub(super) async fn info(&self) -> Result<Info, String> {
-        self.get("/v1/info", &[]).await
+    pub(super) async fn info(&self) -> Result<Info> {
+        self.0.get("/v1/info", &[]).await
     }
 
-    pub(super) async fn members(&self) -> Result<Vec<Member>, String> {
-        self.get::<Members>("/v1/members", &[]).await.map(|answer| answer.members)
+    pub(super) async fn members(&self) -> Result<Vec<Member>> {
+        self.0.get::<Members>("/v1/members", &[]).await.map(|answer| answer.members)
     }
 
-    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Entry>, String> {
-        self.get::<Entries>("/v1/list", &[("prefix", prefix)]).await.map(|answer| answer.entries)
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        self.0.get::<Entries>("/v1/list", &[("prefix", prefix)]).await.map(|answer| answer.entries)
     }
 
     /// The entry or document at a key.
-    pub(super) async fn document(&self, key: &str) -> Result<Value, String> {
-        self.get::<Got>("/v1/get", &[("key", key)]).await.map(|answer| answer.value)
+    pub(super) async fn document(&self, key: &str) -> Result<Value> {
+        self.0.get::<Got>("/v1/get", &[("key", key)]).await.map(|answer| answer.value)
     }
 
-    pub(super) async fn set(&self, key: &str, value: Value, kind: Option<Kind>) -> Result<(), String> {
+    pub(super) async fn set(&self, key: &str, value: Value, kind: Option<Kind>) -> Result<()> {
         let set = Set { key: key.into(), value, kind, urgent: false };
-        self.0.post::<SetDone>("/v1/set", &set).await.map(drop).map_err(said)
+        self.0.post::<SetDone>("/v1/set", &set).await.map(drop)
     }
 
-    pub(super) async fn merge(&self, document: Value) -> Result<(), String> {
-        self.0.post::<Merged>("/v1/merge", &Merge { document }).await.map(drop).map_err(said)
+    pub(super) async fn merge(&self, document: Value) -> Result<()> {
+        self.0.post::<Merged>("/v1/merge", &Merge { document }).await.map(drop)
     }
 
-    pub(super) async fn leave(&self) -> Result<(), String> {
-        self.0.post::<Left>("/v1/leave", &Nothing {}).await.map(drop).map_err(said)
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
-        self.0.get(path, query).await.map_err(said)
+    pub(super) async fn leave(&self) -> Result<()> {
+        self.0.post::<Left>("/v1/leave", &Nothing {}).await.map(drop)
     }
 }
 
@@ -147,14 +143,8 @@ impl Tail {
     fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: Vec<&str> = kept.iter().map(String::as_str).collect();
-        if lines.is_empty() { "It wrote no error.".into() } else { format!("It wrote:\n{}", lines.join("\n")) }
+        if lines.is_empty() { "It wrote no error.".into() } else { format!("Its last words:\n{}", lines.join("\n")) }
     }
-}
-
-/// An error in a line: the message and, after a dash, the hint.
-#[allow(clippy::needless_pass_by_value, reason = "goes into map_err")]
-fn said(failure: Failure) -> String {
-    failure.message
 }
 
 const HINT_START: &str = "the demo starts this program again as `gossip agent`, on free ports of 127.0.0.1";
@@ -162,4 +152,4 @@ const HINT_START: &str = "the demo starts this program again as `gossip agent`, 
 const INTERVAL: &str = "100ms";
 const PROBE_INTERVAL: &str = "500ms";
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 8;

@@ -18,7 +18,7 @@ use crate::error::{Code, Failure, Result};
 use report::{Report, Step};
 use screen::Screen;
 use steps::{Found, Plan};
-use swarm::Swarm;
+use swarm::{Swarm, Trouble};
 
 /// Shows a swarm of real agents that share, lose one, are cut apart and go on.
 ///
@@ -75,18 +75,19 @@ async fn demo(options: &Options, json: bool) -> Result<()> {
 }
 
 /// Runs a step within its time, and counts what the agents sent meanwhile.
-async fn step(swarm: &mut Swarm, plan: &Plan, act: impl AsyncFnOnce(&mut Swarm) -> Result<Found, String>) -> Step {
+async fn step(swarm: &mut Swarm, plan: &Plan, act: impl AsyncFnOnce(&mut Swarm) -> Result<Found, Trouble>) -> Step {
     let (start, limit) = (Instant::now(), plan.limit);
     swarm.screen.step(plan);
     swarm.deadline = start + limit;
     let before = swarm.traffic().await;
-    let ended =
-        timeout(limit + GRACE, act(swarm)).await.unwrap_or_else(|_| Err(format!("it takes more than {limit:?}")));
+    let ended = timeout(limit + GRACE, act(swarm))
+        .await
+        .unwrap_or_else(|_| Err(Trouble::Failed(format!("it takes more than {limit:?}"))));
     let took_s = start.elapsed().as_secs_f64();
     let (bytes, datagrams) = swarm.traffic_since(&before).await;
     let (found, why) = match ended {
         Ok(found) => (found, None),
-        Err(why) => (Found::default(), Some(swarm.last_words(why))),
+        Err(why) => (Found::default(), Some(swarm.bury(why.text()))),
     };
     let Found { converged, text, figures } = found;
     let converged_s = converged.map(|time| time.as_secs_f64());

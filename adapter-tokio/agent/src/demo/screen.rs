@@ -57,7 +57,12 @@ impl Screen {
         let sent = format!("{converged} · {} in {} datagrams", bytes(step.bytes), step.datagrams);
         match &step.why {
             None => self.say(format!("{} {}{sent}", self.paint(Colour::Green, "held:"), step.found)),
-            Some(why) => self.say(format!("{} {why}{sent}", self.paint(Colour::Red, "FAILED:"))),
+            Some(why) => {
+                let mut lines = why.lines();
+                let first = lines.next().unwrap_or_default();
+                self.say(format!("{} {first}{sent}", self.paint(Colour::Red, "FAILED:")));
+                lines.for_each(|line| self.line(&format!("            {line}")));
+            }
         }
     }
 

@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::agent::Agent;
 use super::screen::seconds;
-use super::swarm::{NAMES, Swarm};
+use super::swarm::{NAMES, Swarm, Trouble};
 use crate::api::{Entry, State};
 use crate::cli::Kind;
+use crate::error::Failure;
 
 /// What a step is called, and how long it may take.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Found {
     }
 }
 
-type Held = Result<Found, String>;
+type Held = Result<Found, Trouble>;
 
 /// All start at once, and know the address of one.
 pub(super) async fn join(swarm: &mut Swarm) -> Held {
@@ -65,7 +67,7 @@ pub(super) async fn join(swarm: &mut Swarm) -> Held {
 pub(super) async fn writers(swarm: &mut Swarm) -> Held {
     let mut tasks = JoinSet::new();
     let agents = swarm.all();
-    for writer in 0..WRITERS {
+    for writer in 0..WRITERS_COUNT {
         let client = swarm.agent(agents[writer % agents.len()])?.client.clone();
         tasks.spawn(async move {
             for round in 1..=ROUNDS {
@@ -74,32 +76,35 @@ pub(super) async fn writers(swarm: &mut Swarm) -> Held {
                 client.set(&format!("shared/{}", (writer + round) % SHARED), value, None).await?;
                 sleep(THINK).await;
             }
-            Ok::<_, String>(())
+            Ok::<_, Failure>(())
         });
     }
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|why| why.to_string())??;
+        done.map_err(|why| Trouble::Failed(why.to_string()))??;
     }
-    let writes = 2 * WRITERS * ROUNDS;
+    let writes = 2 * WRITERS_COUNT * ROUNDS;
     swarm.screen.say(format!("{writes} writes are done"));
     let converged = swarm.converged(&agents).await?;
     let shared = swarm.agent(agents[0])?.client.list("shared/").await?;
     for &index in &agents {
         let client = &swarm.agent(index)?.client;
-        for writer in 0..WRITERS {
+        for writer in 0..WRITERS_COUNT {
             let last = json!({ "writer": writer, "round": ROUNDS });
             let held = client.document(&own_key(writer)).await?;
             if held != last {
-                return Err(format!("{} holds {held} of writer {writer}, not {last}", NAMES[index]));
+                return Err(Trouble::Failed(format!("{} holds {held} of writer {writer}, not {last}", NAMES[index])));
             }
         }
         if client.list("shared/").await? != shared || shared.len() != SHARED {
-            return Err(format!("{} holds other values of the shared keys than {}", NAMES[index], NAMES[agents[0]]));
+            return Err(Trouble::Failed(format!(
+                "{} holds other values of the shared keys than {}",
+                NAMES[index], NAMES[agents[0]]
+            )));
         }
     }
-    swarm
-        .screen
-        .say(format!("every agent holds the last value of all {WRITERS} writers, and the same {SHARED} shared ones"));
+    swarm.screen.say(format!(
+        "every agent holds the last value of all {WRITERS_COUNT} writers, and the same {SHARED} shared ones"
+    ));
     Ok(Found::new(converged, format!("{writes} writes, the same everywhere, none lost")).figure("writes", writes))
 }
 
@@ -119,7 +124,7 @@ pub(super) async fn merge(swarm: &mut Swarm) -> Held {
         tasks.spawn(async move { client.merge(document).await });
     }
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|why| why.to_string())??;
+        done.map_err(|why| Trouble::Failed(why.to_string()))??;
     }
     let converged = swarm.converged(&agents).await?;
     let last = swarm.agent(agents[agents.len() - 1])?;
@@ -130,7 +135,7 @@ pub(super) async fn merge(swarm: &mut Swarm) -> Held {
     for &index in &agents {
         let held = swarm.agent(index)?.client.document("robot").await?;
         if held != wanted {
-            return Err(format!("{} holds {held}, not {wanted}", NAMES[index]));
+            return Err(Trouble::Failed(format!("{} holds {held}, not {wanted}", NAMES[index])));
         }
     }
     swarm.screen.say(format!("every agent now holds at `robot`: {wanted}"));
@@ -139,31 +144,16 @@ pub(super) async fn merge(swarm: &mut Swarm) -> Held {
 
 /// One dies without a word; the others find out, and go on.
 pub(super) async fn kill(swarm: &mut Swarm) -> Held {
-    let mut victim = swarm.agents[VICTIM].take().ok_or("the victim does not run")?;
+    let mut victim = take(swarm, VICTIM)?;
     victim.kill().await?;
     let killed_at = Instant::now();
     swarm.screen.say(format!("{} is killed", victim.name));
     drop(victim);
-    let mut waiting = swarm.all();
-    let mut detected = Vec::new();
-    swarm
-        .until(async || {
-            let mut left = Vec::new();
-            for &index in &waiting {
-                match is_dead(swarm, index, VICTIM).await? {
-                    true => {
-                        detected.push((NAMES[index], killed_at.elapsed()));
-                        swarm.screen.say(format!("{} knows that {} is dead", NAMES[index], NAMES[VICTIM]));
-                    }
-                    false => left.push(index),
-                }
-            }
-            waiting = left;
-            let names: Vec<_> = waiting.iter().map(|&index| NAMES[index]).collect();
-            let missing = || format!("{} did not see {} dead", names.join(" and "), NAMES[VICTIM]);
-            if waiting.is_empty() { Ok(()) } else { Err(missing()) }
-        })
-        .await?;
+    let seen = swarm.all_see(&swarm.all(), VICTIM, State::Dead).await?;
+    let detected: Vec<_> = seen.iter().map(|&(name, at)| (name, at - killed_at)).collect();
+    for (name, time) in &detected {
+        swarm.screen.say(format!("{name} found out after {}", seconds(*time)));
+    }
     let survivors = swarm.all();
     swarm.agent(survivors[0])?.client.set("after", json!("the show goes on"), None).await?;
     let converged = swarm.converged(&survivors).await?;
@@ -186,10 +176,8 @@ pub(super) async fn partition(swarm: &mut Swarm) -> Held {
         swarm.screen.say(format!("{} writes side/{side}, and `plan`: \"go {side}\"", agent.name));
     }
     for (group, others) in [(&west, &east), (&east, &west)] {
-        for &observer in group {
-            for &subject in others {
-                swarm.sees(observer, subject, State::Dead).await?;
-            }
+        for &subject in others {
+            swarm.all_see(group, subject, State::Dead).await?;
         }
     }
     let noticed = split_at.elapsed();
@@ -200,7 +188,7 @@ pub(super) async fn partition(swarm: &mut Swarm) -> Held {
             let entries = swarm.agent(index)?.client.list("side/").await?;
             let has = |key| entries.iter().any(|entry: &Entry| entry.key == key);
             if !has(own) || has(other) {
-                return Err(format!("{} holds {entries:?}: the partition leaks", NAMES[index]));
+                return Err(Trouble::Failed(format!("{} holds {entries:?}: the partition leaks", NAMES[index])));
             }
         }
     }
@@ -225,10 +213,10 @@ pub(super) async fn heal(swarm: &mut Swarm) -> Held {
         let mut values: Vec<_> = plan.iter().flat_map(|entry| &entry.values).map(|v| v.value.to_string()).collect();
         values.sort();
         if sides != 2 || values != [r#""go east""#, r#""go west""#] {
-            return Err(format!("{} holds {sides} sides and the plans {values:?}", NAMES[index]));
+            return Err(Trouble::Failed(format!("{} holds {sides} sides and the plans {values:?}", NAMES[index])));
         }
-        if !is_dead(swarm, index, VICTIM).await? {
-            return Err(format!("{} takes {} for alive again", NAMES[index], NAMES[VICTIM]));
+        if swarm.agents[VICTIM].is_none() && swarm.state(index, VICTIM).await? != Some(State::Dead) {
+            return Err(Trouble::Failed(format!("{} takes {} for alive again", NAMES[index], NAMES[VICTIM])));
         }
         plans = values;
     }
@@ -239,15 +227,13 @@ pub(super) async fn heal(swarm: &mut Swarm) -> Held {
 
 /// A farewell is no death.
 pub(super) async fn leave(swarm: &mut Swarm) -> Held {
-    let leaver = *swarm.all().last().ok_or("nobody runs")?;
-    let mut agent = swarm.agents[leaver].take().ok_or("it does not run")?;
+    let leaver = swarm.all().last().copied().unwrap_or(0);
+    let mut agent = take(swarm, leaver)?;
     let name = agent.name;
     let asked_at = Instant::now();
     swarm.screen.say(format!("{name} is asked to leave"));
     agent.client.leave().await?;
-    for observer in swarm.all() {
-        swarm.sees(observer, leaver, State::Left).await?;
-    }
+    swarm.all_see(&swarm.all(), leaver, State::Left).await?;
     let known = asked_at.elapsed();
     agent.ended().await?;
     swarm.screen.say(format!("the others know after {}; its process has ended by itself", seconds(known)));
@@ -255,10 +241,9 @@ pub(super) async fn leave(swarm: &mut Swarm) -> Held {
     Ok(Found::new(converged, format!("known after {}", seconds(known))).figure("known_s", known.as_secs_f64()))
 }
 
-async fn is_dead(swarm: &Swarm, observer: usize, subject: usize) -> Result<bool, String> {
-    let members = swarm.agent(observer)?.client.members().await?;
-    let subject = members.iter().find(|member| member.name.as_deref() == Some(NAMES[subject]));
-    Ok(subject.is_some_and(|member| member.state == State::Dead))
+/// Takes an agent out of the swarm, which from then on does not expect it to run.
+fn take(swarm: &mut Swarm, index: usize) -> Result<Agent, Trouble> {
+    swarm.agents[index].take().ok_or_else(|| Trouble::Failed(format!("{} does not run", NAMES[index])))
 }
 
 /// The agents that run, in two halves.
@@ -278,7 +263,7 @@ fn own_key(writer: usize) -> String {
 
 /// The agent that all joined by: no agent is more than any other.
 const VICTIM: usize = 0;
-const WRITERS: usize = 20;
+const WRITERS_COUNT: usize = 20;
 const ROUNDS: usize = 10;
 const SHARED: usize = 5;
 /// Between two rounds of a writer.

@@ -4,6 +4,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -25,6 +26,29 @@ pub(super) struct Swarm {
     pub(super) deadline: Instant,
 }
 
+/// Why something has not come about.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// It may come about yet.
+    NotYet(String),
+    /// It will not.
+    Failed(String),
+}
+
+impl Trouble {
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::NotYet(text) | Self::Failed(text) => text,
+        }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.message)
+    }
+}
+
 /// Bytes and datagrams that each agent has sent.
 pub(super) type Traffic = Vec<(u64, u64)>;
 
@@ -38,7 +62,7 @@ impl Swarm {
     }
 
     /// Starts all agents at once.
-    pub(super) async fn start(&mut self) -> Result<(), String> {
+    pub(super) async fn start(&mut self) -> Result<(), Trouble> {
         // A name of its own, so that nobody else on this machine is in it.
         let name = format!("demo-{:08x}", RandomState::new().hash_one(0) as u32);
         let mut tasks = JoinSet::new();
@@ -48,17 +72,18 @@ impl Swarm {
             tasks.spawn(async move { (index, Agent::start(agent, &name, advertised, contact).await) });
         }
         while let Some(started) = tasks.join_next().await {
-            let (index, agent) = started.map_err(|why| why.to_string())?;
-            let agent = agent.map_err(|failure| failure.message)?;
-            let real = agent.ready.bind.parse().map_err(|why| format!("{:?}: {why}", agent.ready.bind))?;
+            let (index, agent) = started.map_err(|why| Trouble::Failed(why.to_string()))?;
+            let agent = agent?;
+            let real = agent.ready.bind.parse();
+            let real = real.map_err(|why| Trouble::Failed(format!("{:?}: {why}", agent.ready.bind)))?;
             self.switch.connect(index, real).await;
             self.agents[index] = Some(agent);
         }
         Ok(())
     }
 
-    fn advertised(&self, index: usize) -> Result<std::net::SocketAddr, String> {
-        self.switch.advertised(index).map_err(|why| why.to_string())
+    fn advertised(&self, index: usize) -> Result<SocketAddr, Trouble> {
+        self.switch.advertised(index).map_err(|why| Trouble::Failed(why.to_string()))
     }
 
     /// The agents that run.
@@ -67,12 +92,12 @@ impl Swarm {
     }
 
     /// The agent with this index, or that it does not run.
-    pub(super) fn agent(&self, index: usize) -> Result<&Agent, String> {
-        self.agents[index].as_ref().ok_or_else(|| format!("{} does not run", NAMES[index]))
+    pub(super) fn agent(&self, index: usize) -> Result<&Agent, Trouble> {
+        self.agents[index].as_ref().ok_or_else(|| Trouble::Failed(format!("{} does not run", NAMES[index])))
     }
 
     /// Waits until these agents see exactly each other alive, hold the same, and know it.
-    pub(super) async fn converged(&self, group: &[usize]) -> Result<Duration, String> {
+    pub(super) async fn converged(&self, group: &[usize]) -> Result<Duration, Trouble> {
         let start = Instant::now();
         self.until(async || {
             let mut roots = Vec::new();
@@ -80,42 +105,66 @@ impl Swarm {
                 let Info { convergence, .. } = self.agent(index)?.client.info().await?;
                 let name = NAMES[index];
                 if convergence.live != group.len() {
-                    return Err(format!("{name} sees {} of {} alive", convergence.live, group.len()));
+                    let sees = format!("{name} sees {} of {} alive", convergence.live, group.len());
+                    return Err(Trouble::NotYet(sees));
                 }
                 if !convergence.converged {
-                    return Err(format!("{name} agrees with {} of {}", convergence.agreeing, convergence.live));
+                    let agrees = format!("{name} agrees with {} of {}", convergence.agreeing, convergence.live);
+                    return Err(Trouble::NotYet(agrees));
                 }
                 roots.push(convergence.root);
             }
             let same = roots.windows(2).all(|pair| pair[0] == pair[1]);
-            if same { Ok(start.elapsed()) } else { Err(format!("they hold different states: {roots:?}")) }
+            let differ = || Trouble::NotYet(format!("they hold different states: {}", roots.join(", ")));
+            if same { Ok(start.elapsed()) } else { Err(differ()) }
         })
         .await
     }
 
-    /// Waits until `observer` sees `subject` in this state.
-    pub(super) async fn sees(&self, observer: usize, subject: usize, state: State) -> Result<(), String> {
-        let (who, whom) = (NAMES[observer], NAMES[subject]);
+    /// In which state `observer` sees `subject`, if it knows it.
+    pub(super) async fn state(&self, observer: usize, subject: usize) -> Result<Option<State>, Trouble> {
+        let members = self.agent(observer)?.client.members().await?;
+        let subject = members.iter().find(|member| member.name.as_deref() == Some(NAMES[subject]));
+        Ok(subject.map(|member| member.state))
+    }
+
+    /// Waits until each of `observers` sees `subject` in this state, and says so; returns when each did.
+    pub(super) async fn all_see(
+        &self,
+        observers: &[usize],
+        subject: usize,
+        state: State,
+    ) -> Result<Vec<(&'static str, Instant)>, Trouble> {
+        let mut seen = Vec::new();
+        let mut waiting = observers.to_vec();
         self.until(async || {
-            let members = self.agent(observer)?.client.members().await?;
-            match members.iter().find(|member| member.name.as_deref() == Some(whom)) {
-                Some(member) if member.state == state => Ok(()),
-                Some(member) => Err(format!("{who} sees {whom} {:?}, not {state:?}", member.state)),
-                None => Err(format!("{who} does not know {whom}")),
+            let mut place = 0;
+            while let Some(&observer) = waiting.get(place) {
+                if self.state(observer, subject).await? == Some(state) {
+                    seen.push((NAMES[observer], Instant::now()));
+                    waiting.remove(place);
+                } else {
+                    place += 1;
+                }
             }
+            let names: Vec<_> = waiting.iter().map(|&index| NAMES[index]).collect();
+            let not_yet = || Trouble::NotYet(format!("{} not {state:?} to {}", NAMES[subject], names.join(" and ")));
+            if names.is_empty() { Ok(()) } else { Err(not_yet()) }
         })
-        .await
+        .await?;
+        Ok(seen)
     }
 
     /// Asks again and again until there is an answer, or the step's time is up: then what was missing last.
-    pub(super) async fn until<T>(&self, mut ask: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
+    pub(super) async fn until<T>(&self, mut ask: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
         let start = Instant::now();
         loop {
             match ask().await {
-                Err(missing) if Instant::now() >= self.deadline => {
-                    return Err(format!("{missing}, still after {:.1} s", start.elapsed().as_secs_f64()));
+                Err(Trouble::NotYet(missing)) if Instant::now() >= self.deadline => {
+                    let waited = start.elapsed().as_secs_f64();
+                    return Err(Trouble::Failed(format!("{missing}, still after {waited:.1} s")));
                 }
-                Err(_) => sleep(POLL).await,
+                Err(Trouble::NotYet(_)) => sleep(POLL).await,
                 answer => return answer,
             }
         }
@@ -148,10 +197,15 @@ impl Swarm {
         since.fold((0, 0), |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
     }
 
-    /// Adds to a failure what agents said that have ended and should not have.
-    pub(super) fn last_words(&mut self, why: String) -> String {
-        let words = self.agents.iter_mut().flatten().filter_map(Agent::last_words);
-        words.fold(why, |why, words| format!("{why}\n{words}"))
+    /// Adds to a failure what agents said that have ended and should not have. The next steps go on without them.
+    pub(super) fn bury(&mut self, mut why: String) -> String {
+        for place in &mut self.agents {
+            if let Some(words) = place.as_mut().and_then(Agent::last_words) {
+                why = format!("{why}\n{words}");
+                *place = None;
+            }
+        }
+        why
     }
 
     /// Kills the agents that are left, and waits until they are gone.

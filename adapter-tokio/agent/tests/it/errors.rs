@@ -136,7 +136,7 @@ fn an_agent_that_cannot_start_says_why() {
         (&["--fanout", "99"], 2, "fanout is 99; it must be 1 to 16"),
         (&["--interval", "2h"], 2, "gossip_interval"),
         (&["--members", "0"], 2, "members"),
-        (&["--bytes", "10"], 2, "bytes"),
+        (&["--bytes", "10"], 2, "--bytes 10"),
         (&["--tag", "name=x", "--name", "y"], 2, "`name`"),
         (&["--tag", &format!("t={}", "x".repeat(300))], 5, "255 bytes"),
     ];
