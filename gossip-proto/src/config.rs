@@ -25,9 +25,14 @@ pub struct Config {
     /// How many relays are asked when a direct probe stays unanswered: 0 to 8. With 0, every lossy link looks dead.
     /// Default 3 (SWIM §4.1).
     pub indirect_probes: u8,
-    /// Suspicion lasts `suspicion_mult` × max(1, log10 of the live members) × `probe_interval`: 1 to 20. Lower means
-    /// quicker deaths and more false ones. Default 4 (memberlist's LAN figure).
+    /// Suspicion that others confirm lasts `suspicion_mult` × max(1, log10 of the live members) × `probe_interval`: 1 to
+    /// 20. Lower means quicker deaths and more false ones. Default 2: half of memberlist's LAN figure, since four direct
+    /// pings and three relayed ones come before a suspicion here, where memberlist sends one of each.
     pub suspicion_mult: u8,
+    /// Suspicion that nobody confirms lasts so many times as long: 1 to 20. Default 6 (Lifeguard's β).
+    pub suspicion_max_mult: u8,
+    /// Which parts of Lifeguard are in use. Default: all; the switches are there to measure what each is worth.
+    pub lifeguard: Lifeguard,
     /// How long a dead or left member is remembered: at least a minute. Forgetting sooner forgets that it is dead, and
     /// a partition longer than this needs a contact to heal. Default 24 h.
     pub forget_after: Duration,
@@ -125,6 +130,32 @@ impl Default for Shares {
     }
 }
 
+/// The parts of Lifeguard (Dadgar, Phillips and Currey, 2017), each with a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Lifeguard {
+    /// A node whose own probes and timers go wrong probes more slowly and accuses later. Without it, one that was blocked
+    /// for a while accuses everybody when it is back.
+    pub health: bool,
+    /// Suspicion starts long and gets shorter with every other member that confirms it. Without it, it is short at once.
+    pub confirmations: bool,
+    /// Relays that reach nobody say so, which tells a dead target from a deaf asker.
+    pub nack: bool,
+    /// Who is suspect hears of it first, by whoever pings it.
+    pub buddy: bool,
+}
+
+impl Lifeguard {
+    /// Plain SWIM.
+    pub const NONE: Self = Self { health: false, confirmations: false, nack: false, buddy: false };
+}
+
+impl Default for Lifeguard {
+    fn default() -> Self {
+        Self { health: true, confirmations: true, nack: true, buddy: true }
+    }
+}
+
 impl Config {
     /// The default: servers or robots on a local network.
     #[must_use]
@@ -134,7 +165,9 @@ impl Config {
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            suspicion_mult: 4,
+            suspicion_mult: 2,
+            suspicion_max_mult: 6,
+            lifeguard: Lifeguard::default(),
             forget_after: Duration::from_secs(24 * 3600),
             gossip_interval: Duration::from_millis(200),
             gossip_interval_max: Duration::from_secs(30),
@@ -165,6 +198,7 @@ impl Config {
             ("probe_timeout (µs)", micros(self.probe_timeout), ms, micros(self.probe_interval)),
             ("indirect_probes", self.indirect_probes.into(), 0, 8),
             ("suspicion_mult", self.suspicion_mult.into(), 1, 20),
+            ("suspicion_max_mult", self.suspicion_max_mult.into(), 1, 20),
             ("forget_after (µs)", micros(self.forget_after), 60 * s, 365 * 24 * h),
             ("gossip_interval (µs)", micros(self.gossip_interval), ms, h),
             ("gossip_interval_max (µs)", micros(self.gossip_interval_max), micros(self.gossip_interval), 24 * h),

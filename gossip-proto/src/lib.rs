@@ -33,7 +33,7 @@ mod time;
 mod wire;
 
 pub use addr::{Addr, NodeId};
-pub use config::{Config, ConfigError, Shares, Spread, SwarmKey};
+pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
 pub use error::{JoinError, PutError, Rejected, TagsError};
 pub use event::{EntryChange, Event, MemberChange};
 pub use membership::{Member, MemberState};

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
-    CONTACTS_MAX, Contacts, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
+    CONTACTS_MAX, Contacts, Health, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
 };
 use crate::memory::Storage;
 use crate::repair::{Replies, Session, Tree, root_digest};
@@ -139,6 +139,7 @@ pub struct Node<'a> {
     /// The digest of all entries that datagrams carry.
     root: u32,
     prober: Prober,
+    health: Health,
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
@@ -149,6 +150,8 @@ pub struct Node<'a> {
     budget: Budget,
     timers: Timers,
     farewells: u8,
+    /// When this node last noticed that it had been blocked.
+    blocked_until: Instant,
     told: Told,
     converged: bool,
     since: Instant,
@@ -167,6 +170,7 @@ struct Direct {
 enum Errand {
     Ping(u32),
     Ack(u32),
+    Nack(u32),
     PingReq { number: u32, target: NodeId, addr: Addr },
     Join,
 }
@@ -256,6 +260,7 @@ impl<'a> Node<'a> {
             rng,
             root: 0,
             prober: Prober::default(),
+            health: Health::default(),
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
             replies: Replies::default(),
@@ -266,6 +271,7 @@ impl<'a> Node<'a> {
             budget: Budget::new(config.bytes_per_second, config.datagram_len_max),
             timers: Timers::default(),
             farewells: 0,
+            blocked_until: Instant::ZERO,
             told: Told { joined: false, left: false, converged: true },
             converged: true,
             since: Instant::ZERO,
@@ -426,7 +432,7 @@ impl<'a> Node<'a> {
         if self.addr() != addr && !addr.is_none() {
             self.members.update(OWN, |slot| {
                 slot.addr = addr;
-                slot.incarnation = slot.incarnation.saturating_add(1);
+                slot.incarnation = slot.incarnation.wrapping_add(1);
             });
             self.announce(now);
         }

@@ -40,6 +40,8 @@ counters! {
     refused_own_id,
     /// Datagrams that arrived after this node had left.
     refused_left,
+    /// Reports about members with an incarnation that nobody can have come to.
+    refused_incarnation,
     /// Stamps further ahead than `clock_skew_max`.
     refused_stamp,
     /// Entries that found no free slot or no free bytes.
@@ -62,6 +64,8 @@ counters! {
     tags_dropped,
     /// Probes that nobody answered, directly or through relays.
     probes_failed,
+    /// Times that this node found itself to have been blocked, and took back what it believed of others meanwhile.
+    stalls,
     /// Times that this node was called suspect or dead and answered.
     refutations,
     /// Answers dropped because the replies table was full; the other asks again.

@@ -17,6 +17,9 @@ impl Instant {
     /// The start of the caller's clock.
     pub const ZERO: Self = Self(0);
 
+    /// Later than any other.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// An instant `micros` microseconds after the start of the caller's clock.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {

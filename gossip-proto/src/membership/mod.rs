@@ -4,6 +4,7 @@
 //! anything is encoded or sent, nor what is shared.
 //! When full: see [`table`].
 
+mod health;
 mod join;
 mod probe;
 mod rules;
@@ -12,9 +13,10 @@ mod tags;
 
 use core::time::Duration;
 
+pub(crate) use health::Health;
 pub(crate) use join::{CONTACTS_MAX, Contacts};
-pub(crate) use probe::{Prober, Relay, rtt_units};
-pub(crate) use rules::{Report, Verdict, accept_alive, accept_report};
+pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};
+pub(crate) use rules::{CONFIRMATIONS_MAX, Report, Verdict, accept_alive, accept_report, newer, plausible};
 pub(crate) use table::{MemberSlot, Members, OWN};
 pub(crate) use tags::{encode_tags, tags};
 
@@ -84,8 +86,15 @@ pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
     (u64::from(mult) * rounds).min(255) as u8
 }
 
-/// How long suspicion lasts in a swarm of `live` members (memberlist: mult × max(1, log10 n) × interval).
-pub(crate) fn suspicion(mult: u8, live: usize, interval: Duration) -> Duration {
+/// How long suspicion lasts in a swarm of `live` members that so many others confirmed: from `max` times as long down to
+/// mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
+pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: Duration) -> Duration {
     let scaled = crate::time::micros(interval).saturating_mul(u64::from(mult)) / 1000;
-    Duration::from_micros(scaled.saturating_mul(log10_milli(live).max(1000)))
+    let shortest = scaled.saturating_mul(log10_milli(live).max(1000));
+    // log(c + 1) / log(k + 1) in 1/1000, for c confirmations of k that are wanted; few members can give but few.
+    let wanted = usize::from(CONFIRMATIONS_MAX).min(live.saturating_sub(3));
+    let step = [[1000, 1000, 1000, 1000], [0, 1000, 1000, 1000], [0, 631, 1000, 1000], [0, 500, 792, 1000]];
+    let done = step.get(wanted).and_then(|row| row.get(usize::from(confirmed))).copied().unwrap_or(1000);
+    let extra = shortest.saturating_mul(u64::from(max.saturating_sub(1))) / 1000;
+    Duration::from_micros(shortest.saturating_add(extra.saturating_mul(1000 - done)))
 }

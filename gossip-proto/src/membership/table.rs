@@ -9,6 +9,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::rules::CONFIRMATIONS_MAX;
 use crate::addr::{Addr, NodeId};
 use crate::config::SwarmKey;
 use crate::event::MemberChange;
@@ -65,6 +66,9 @@ pub(crate) struct MemberSlot {
     /// The last round trip, in 100 µs; zero before the first.
     pub(crate) rtt: u16,
     pub(crate) state: MemberState,
+    /// How many others confirmed the suspicion, and the low bits of who they are.
+    pub(crate) confirmed: u8,
+    pub(crate) confirmers: [u16; CONFIRMATIONS_MAX as usize],
     in_use: bool,
     told: Told,
     updated: bool,
@@ -156,6 +160,8 @@ impl MemberSlot {
         agreed_epoch: 0,
         rtt: 0,
         state: MemberState::Alive,
+        confirmed: 0,
+        confirmers: [0; CONFIRMATIONS_MAX as usize],
         in_use: false,
         told: Told::Nothing,
         updated: false,
@@ -288,7 +294,8 @@ impl<'a> Members<'a> {
     pub(crate) fn hear(&mut self, ix: usize, now: Instant, root: u32, own_root: u32) {
         let epoch = self.epoch;
         let Some(slot) = self.slots.get_mut(ix) else { return };
-        slot.heard = Tick::at(now);
+        // Zero is never.
+        slot.heard = Tick::at(now).max(Tick(1));
         slot.root = root;
         if root == own_root && slot.is_live() {
             slot.agreed = slot.heard;

@@ -6,7 +6,8 @@ use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
 use crate::error::Rejected;
 use crate::membership::{
-    MemberState, OWN, Relay, Report, Verdict, accept_alive, accept_report, rtt_units, suspicion, transmissions,
+    MemberState, OWN, Relay, Report, Verdict, accept_alive, accept_report, newer, plausible, rtt_units, suspicion,
+    transmissions,
 };
 use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
@@ -82,10 +83,17 @@ impl Node<'_> {
         };
         let slot = self.members.get(ix)?;
         let (state, known) = (slot.state, slot.incarnation);
-        let ahead = header.incarnation > known;
+        if !plausible(header.incarnation, known) {
+            // It says of itself what nobody can have come to from what we were told of it: we were told wrong.
+            self.stats.refused_incarnation += 1;
+            self.members.update(ix, |slot| (slot.incarnation, slot.state) = (header.incarnation, MemberState::Alive));
+            self.member_changed(now, ix, false);
+            return Some((ix, false));
+        }
+        let ahead = newer(header.incarnation, known);
         if state == MemberState::Alive {
             // What is newer than our record comes with the record; here only an older life is of interest.
-            if header.incarnation < known {
+            if newer(known, header.incarnation) {
                 self.members.update(ix, |slot| slot.addr = from);
                 self.tell(ix, ix);
             }
@@ -127,10 +135,18 @@ impl Node<'_> {
                 // We may know better where the target is than who asks.
                 let known = self.members.find(target).and_then(|ix| self.members.get(ix));
                 let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
-                let relay = Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours };
+                // In time for the asker to hear of it before its own interval ends.
+                let nack_at = if self.config.lifeguard.nack {
+                    now + self.config.probe_timeout.min(self.config.probe_interval / 4)
+                } else {
+                    Instant::NEVER
+                };
+                let relay =
+                    Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours, nack_at };
                 self.prober.relay(relay);
                 self.errand(addr, Some(target), Errand::Ping(ours));
             }
+            Message::Nack(number) => self.prober.nack(number),
             Message::Join(item) => {
                 self.take_member(context, &item);
                 if let Some(ix) = context.peer.filter(|_| item.id == context.sender) {
@@ -214,6 +230,7 @@ impl Node<'_> {
 
     fn take_ack(&mut self, context: &Context, number: u32) {
         if let Some((target, rtt)) = self.prober.ack(number, context.sender, context.now) {
+            self.health.better();
             if let (Some(ix), Some(rtt)) = (self.members.find(target), rtt) {
                 if let Some(slot) = self.members.get_mut(ix) {
                     slot.rtt = rtt_units(rtt);
@@ -249,10 +266,7 @@ impl Node<'_> {
 
     fn take_tags(&mut self, ix: usize, item: &MemberItem<'_>) {
         let Some(slot) = self.members.get(ix) else { return };
-        if item.incarnation < slot.incarnation
-            || item.incarnation == slot.incarnation && item.tags_version <= slot.tags_version
-            || !slot.state.is_live()
-        {
+        if item.incarnation != slot.incarnation || item.tags_version <= slot.tags_version || !slot.state.is_live() {
             return;
         }
         let old = slot.tags;
@@ -284,6 +298,7 @@ impl Node<'_> {
     fn follow(&mut self, context: &Context, verdict: Verdict) {
         match verdict {
             Verdict::News(ix) => self.member_changed(context.now, ix, !context.copies),
+            Verdict::Confirmed(ix) => self.suspicion_confirmed(ix),
             Verdict::Contradicted(ix) => {
                 self.member_changed(context.now, ix, !context.copies);
                 self.members.set_deadline(ix, Some(context.now + self.refuting_time()));
@@ -295,12 +310,13 @@ impl Node<'_> {
             }
             Verdict::Own(incarnation) => self.refute(context.now, incarnation),
             Verdict::Refused => self.stats.members_refused += 1,
+            Verdict::Implausible => self.stats.refused_incarnation += 1,
             Verdict::Known => {}
         }
     }
 
     /// How long somebody has to refute who is called dead before it was suspected here.
-    fn refuting_time(&self) -> Duration {
+    pub(super) fn refuting_time(&self) -> Duration {
         self.config.probe_interval * 2
     }
 
@@ -315,14 +331,13 @@ impl Node<'_> {
             ix,
             match state {
                 MemberState::Alive => None,
-                MemberState::Suspect => {
-                    Some(now + suspicion(self.config.suspicion_mult, live, self.config.probe_interval))
-                }
+                MemberState::Suspect => Some(now + self.suspicion(ix)),
                 MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
             },
         );
         match state {
-            MemberState::Suspect => self.tell(ix, ix),
+            MemberState::Suspect if self.config.lifeguard.buddy => self.tell(ix, ix),
+            MemberState::Suspect => {}
             MemberState::Dead | MemberState::Left => self.member_gone(ix),
             MemberState::Alive => {}
         }
@@ -335,6 +350,25 @@ impl Node<'_> {
         self.rounds.hasten(now);
         self.session(Table::Members).resume();
         self.start_timers(now);
+    }
+
+    /// How long this member stays suspect, as far as it is confirmed.
+    fn suspicion(&self, ix: usize) -> Duration {
+        let live = self.members.peers() + 1;
+        let confirmed = self.members.get(ix).map_or(0, |slot| slot.confirmed);
+        let max = if self.config.lifeguard.confirmations { self.config.suspicion_max_mult } else { 1 };
+        suspicion(self.config.suspicion_mult, max, confirmed, live, self.config.probe_interval)
+    }
+
+    /// One more suspects a member: the deadline comes nearer, and the others shall hear of it.
+    pub(super) fn suspicion_confirmed(&mut self, ix: usize) {
+        if !self.config.lifeguard.confirmations {
+            return;
+        }
+        let Some(since) = self.members.get(ix).map(|slot| slot.since) else { return };
+        self.members.set_deadline(ix, Some(since.instant() + self.suspicion(ix)));
+        self.members.heat(ix, self.transmissions());
+        self.rounds.hasten(self.now);
     }
 
     fn member_gone(&mut self, ix: usize) {
@@ -353,7 +387,13 @@ impl Node<'_> {
             return;
         }
         self.stats.refutations += 1;
-        self.members.update(OWN, |slot| slot.incarnation = slot.incarnation.max(incarnation).saturating_add(1));
+        if self.config.lifeguard.health {
+            self.health.worse(1);
+        }
+        self.members.update(OWN, |slot| {
+            let last = if newer(incarnation, slot.incarnation) { incarnation } else { slot.incarnation };
+            slot.incarnation = last.wrapping_add(1);
+        });
         self.members.heat(OWN, transmissions(self.config.rumor_mult, self.members.peers() + 1));
         self.rounds.hasten(now);
     }

@@ -181,6 +181,7 @@ impl Node<'_> {
         match direct.what {
             Errand::Ping(number) => Message::Ping(number),
             Errand::Ack(number) => Message::Ack(number),
+            Errand::Nack(number) => Message::Nack(number),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
             Errand::Join => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
         }

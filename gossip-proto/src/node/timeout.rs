@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use super::{Errand, Lifecycle, Node};
-use crate::membership::{MemberState, OWN, Report, accept_report};
+use crate::addr::NodeId;
+use crate::membership::{MemberState, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
 use crate::repair::{Row, Step, Task};
 use crate::slab::index::Prefix;
 use crate::time::{Instant, Tick, micros};
@@ -14,8 +15,8 @@ use crate::wire::Table;
 pub(super) struct Timers {
     /// The next probe.
     pub(super) probe: Option<Instant>,
-    /// The probe under way has waited long enough: ask relays.
-    pub(super) relay: Option<Instant>,
+    /// The probe under way has waited long enough: ping again, or ask relays.
+    pub(super) retry: Option<Instant>,
     /// Ask the contacts again.
     pub(super) join: Option<Instant>,
     /// Look for a lost part of the swarm.
@@ -33,8 +34,12 @@ fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
 
 impl Node<'_> {
     pub(super) fn time_out(&mut self, now: Instant) {
-        if due(&mut self.timers.relay, now) {
-            self.ask_relays();
+        self.notice_stall(now);
+        if due(&mut self.timers.retry, now) {
+            self.retry_probe(now);
+        }
+        while let Some(relay) = self.prober.overdue(now) {
+            self.errand(relay.asker, Some(relay.asker_id), Errand::Nack(relay.asked));
         }
         if due(&mut self.timers.probe, now) {
             self.probe(now);
@@ -64,8 +69,9 @@ impl Node<'_> {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let Timers { probe, relay, join, heal, farewell, budget } = &self.timers;
-        let own = [probe, relay, join, heal, farewell, budget].into_iter().flatten().copied();
+        let Timers { probe, retry, join, heal, farewell, budget } = &self.timers;
+        let own = [probe, retry, join, heal, farewell, budget].into_iter().flatten().copied();
+        let own = own.chain(self.prober.next_overdue());
         let sessions = self.sessions.iter().filter_map(|session| session.next());
         own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
     }
@@ -87,39 +93,83 @@ impl Node<'_> {
         }
     }
 
+    /// A timer that comes an interval late says that this node was blocked, not that the others were silent: what they
+    /// said may still wait to be taken in. The probe under way counts for nothing, and nobody dies at once.
+    fn notice_stall(&mut self, now: Instant) {
+        let late = self.timers.probe.is_some_and(|at| now - at >= self.config.probe_interval);
+        if late && self.config.lifeguard.health {
+            self.stats.stalls += 1;
+            self.health.worse(1);
+            self.prober.fail();
+            self.blocked_until = now;
+        }
+    }
+
     fn probe(&mut self, now: Instant) {
-        if let Some(target) = self.prober.fail() {
+        if let Some((target, missing)) = self.prober.fail() {
             self.stats.probes_failed += 1;
-            let own = self.envelope.own;
-            if let Some(slot) = self.members.find(target).and_then(|ix| self.members.get(ix)) {
-                let (incarnation, state) = (slot.incarnation, MemberState::Suspect);
-                let report = Report { id: target, incarnation, state, by: own };
-                if let crate::membership::Verdict::News(ix) = accept_report(&mut self.members, &report, Tick::at(now)) {
-                    self.member_changed(now, ix, true);
-                }
+            if self.config.lifeguard.health {
+                self.health.worse(if self.config.lifeguard.nack { missing } else { 1 });
             }
+            self.accuse(now, target);
         }
         let Some(ix) = self.prober.next_target(&mut self.members, &mut self.rng) else { return };
-        let Some((id, addr)) = self.members.get(ix).map(|slot| (slot.id, slot.addr)) else { return };
+        let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
+        self.timers.probe = Some(now + self.health.scale(self.config.probe_interval));
         let number = self.rng.secret() as u32;
         self.prober.begin(id, number, now);
         self.errand(addr, Some(id), Errand::Ping(number));
-        self.timers.relay = Some(now + self.config.probe_timeout);
-        self.timers.probe = Some(now + self.config.probe_interval);
+        if state == MemberState::Suspect && self.config.lifeguard.buddy {
+            self.tell(ix, ix);
+        }
+        self.timers.retry = Some(now + self.retry_step(ix));
     }
 
-    fn ask_relays(&mut self) {
-        let Some((target, number)) = self.prober.ask_relays() else { return };
+    /// Somebody did not answer: it is suspect, or one more suspects it.
+    fn accuse(&mut self, now: Instant, target: NodeId) {
+        let Some(ix) = self.members.find(target) else { return };
+        let Some(incarnation) = self.members.get(ix).map(|slot| slot.incarnation) else { return };
+        let report = Report { id: target, incarnation, state: MemberState::Suspect, by: self.envelope.own };
+        match accept_report(&mut self.members, &report, Tick::at(now)) {
+            Verdict::News(ix) => self.member_changed(now, ix, true),
+            Verdict::Confirmed(ix) => self.suspicion_confirmed(ix),
+            _ => {}
+        }
+    }
+
+    /// How long to wait before the same target is pinged again: the pings share the probe's timeout, but none goes out
+    /// before an answer to the last can be expected.
+    fn retry_step(&self, ix: usize) -> Duration {
+        let timeout = self.health.scale(self.config.probe_timeout);
+        let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
+        (timeout / u32::from(PINGS_MAX)).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
+    }
+
+    fn retry_probe(&mut self, now: Instant) {
+        match self.prober.retry() {
+            Some(Retry::Ping(id, number)) => {
+                let Some(ix) = self.members.find(id) else { return };
+                let Some(addr) = self.members.get(ix).map(|slot| slot.addr) else { return };
+                self.errand(addr, Some(id), Errand::Ping(number));
+                self.timers.retry = Some(now + self.retry_step(ix));
+            }
+            Some(Retry::Relays(target, number)) => self.ask_relays(target, number),
+            None => {}
+        }
+    }
+
+    fn ask_relays(&mut self, target: NodeId, number: u32) {
         let Some(addr) = self.members.find(target).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) else {
             return;
         };
         // Drawn with replacement: the same relay twice is a second chance on a lossy link.
         for _ in 0..self.config.indirect_probes {
             let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
-            let relay =
-                self.members.peer(position).and_then(|ix| self.members.get(ix)).filter(|slot| slot.id != target);
+            let relay = self.members.peer(position).and_then(|ix| self.members.get(ix));
+            let relay = relay.filter(|slot| slot.id != target && slot.state == MemberState::Alive);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
                 self.errand(to, Some(id), Errand::PingReq { number, target, addr });
+                self.prober.asked();
             }
         }
     }
@@ -127,6 +177,9 @@ impl Node<'_> {
     /// A member's deadline has come: suspicion ends in death, memory in forgetting.
     fn deadline(&mut self, now: Instant, ix: usize) {
         match self.members.get(ix).map(|slot| slot.state) {
+            Some(MemberState::Suspect) if now < self.blocked_until + self.refuting_time() => {
+                self.members.set_deadline(ix, Some(self.blocked_until + self.refuting_time()));
+            }
             Some(MemberState::Suspect) => {
                 let own = self.envelope.own;
                 self.members.update(ix, |slot| {

@@ -53,6 +53,8 @@ pub(crate) enum Message<'a> {
     Items(#[serde(borrow)] Items<'a>),
     /// What follows in this datagram are copies that a comparison showed to be missing, not news to pass on.
     Copies,
+    /// Answers a ping-req: the target has not answered the relay so far.
+    Nack(#[serde(with = "postcard::fixint::le")] u32),
     /// The receiver, whom the sender cannot reach where it said it is, sends from this address.
     Seen(Addr),
 }
@@ -216,6 +218,7 @@ impl fmt::Display for Message<'_> {
             Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), d.present),
             Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / 4),
             Self::Copies => f.write_str("copies"),
+            Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
         }
     }
