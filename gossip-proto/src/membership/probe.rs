@@ -24,6 +24,8 @@ struct Probe {
     target: NodeId,
     number: u32,
     sent: Instant,
+    /// How long to wait before the next step; fixed at the start, as the interval is.
+    step: Duration,
     /// How many times the target was pinged directly.
     pings: u8,
     /// How many relays were asked, and how many of them said that they got no answer either.
@@ -70,18 +72,18 @@ impl Prober {
     }
 
     /// Begins a probe; the one before counts no more.
-    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant) {
-        self.current = Some(Probe { target, number, sent: now, pings: 1, asked: 0, nacks: 0 });
+    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Duration) {
+        self.current = Some(Probe { target, number, sent: now, step, pings: 1, asked: 0, nacks: 0 });
     }
 
-    /// What to do now for the probe that is under way, if it is.
-    pub(crate) fn retry(&mut self) -> Option<Retry> {
+    /// What to do now for the probe that is under way, if it is, and how long to wait after that.
+    pub(crate) fn retry(&mut self) -> Option<(Retry, Duration)> {
         let probe = self.current.as_mut()?;
         if probe.pings < PINGS_MAX {
             probe.pings += 1;
-            return Some(Retry::Ping(probe.target, probe.number));
+            return Some((Retry::Ping(probe.target, probe.number), probe.step));
         }
-        (probe.asked == 0).then_some(Retry::Relays(probe.target, probe.number))
+        (probe.asked == 0).then_some((Retry::Relays(probe.target, probe.number), probe.step))
     }
 
     /// Notes that a relay was asked.
@@ -98,11 +100,13 @@ impl Prober {
         }
     }
 
-    /// Takes in an ack: who answered, and after how long if it did so itself.
+    /// Takes in an ack: who answered, and after how long if it answered the first ping itself.
     pub(crate) fn ack(&mut self, number: u32, from: NodeId, now: Instant) -> Option<(NodeId, Option<Duration>)> {
         let probe = self.current.filter(|probe| probe.number == number)?;
         self.current = None;
-        Some((probe.target, (from == probe.target).then(|| now - probe.sent)))
+        // Which of several pings was answered is not known (Karn's rule).
+        let measured = from == probe.target && probe.pings == 1;
+        Some((probe.target, measured.then(|| now - probe.sent)))
     }
 
     /// Ends the probe under way, and says whom it did not reach, and how many relays did not even say that.

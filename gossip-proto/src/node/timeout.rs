@@ -117,12 +117,13 @@ impl Node<'_> {
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now + self.health.scale(self.config.probe_interval));
         let number = self.rng.secret() as u32;
-        self.prober.begin(id, number, now);
+        let step = self.retry_step(ix);
+        self.prober.begin(id, number, now, step);
         self.errand(addr, Some(id), Errand::Ping(number));
         if state == MemberState::Suspect && self.config.lifeguard.buddy {
             self.tell(ix, ix);
         }
-        self.timers.retry = Some(now + self.retry_step(ix));
+        self.timers.retry = Some(now + step);
     }
 
     /// Somebody did not answer: it is suspect, or one more suspects it.
@@ -147,13 +148,13 @@ impl Node<'_> {
 
     fn retry_probe(&mut self, now: Instant) {
         match self.prober.retry() {
-            Some(Retry::Ping(id, number)) => {
+            Some((Retry::Ping(id, number), step)) => {
                 let Some(ix) = self.members.find(id) else { return };
                 let Some(addr) = self.members.get(ix).map(|slot| slot.addr) else { return };
                 self.errand(addr, Some(id), Errand::Ping(number));
-                self.timers.retry = Some(now + self.retry_step(ix));
+                self.timers.retry = Some(now + step);
             }
-            Some(Retry::Relays(target, number)) => self.ask_relays(target, number),
+            Some((Retry::Relays(target, number), _)) => self.ask_relays(target, number),
             None => {}
         }
     }
