@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use super::table::Members;
+use super::table::{MemberSlot, Members, OWN};
 use crate::addr::{Addr, NodeId};
 use crate::rng::Rng;
 use crate::time::{Instant, micros};
@@ -15,6 +15,8 @@ use crate::time::{Instant, micros};
 #[derive(Debug, Default)]
 pub(crate) struct Prober {
     position: usize,
+    /// Whom to probe before going on with the pass.
+    first: Option<u32>,
     current: Option<Probe>,
     relays: heapless::Deque<Relay, RELAYS>,
 }
@@ -24,8 +26,9 @@ struct Probe {
     target: NodeId,
     number: u32,
     sent: Instant,
-    /// How long to wait before the next step; fixed at the start, as the interval is.
+    /// How long to wait between pings, and in all before relays are asked; fixed at the start, as the interval is.
     step: Duration,
+    timeout: Duration,
     /// How many times the target was pinged directly.
     pings: u8,
     /// How many relays were asked, and how many of them said that they got no answer either.
@@ -53,11 +56,18 @@ pub(crate) enum Retry {
     Ping(NodeId, u32),
     /// Ask relays to ping it, with this number.
     Relays(NodeId, u32),
+    /// Nobody answered.
+    Fail,
 }
 
 impl Prober {
     /// The next peer of a random permutation; each pass over the peers is another one (SWIM §4.3).
     pub(crate) fn next_target(&mut self, members: &mut Members<'_>, rng: &mut Rng) -> Option<usize> {
+        if let Some(ix) = self.first.take().map(|ix| ix as usize) {
+            if ix != OWN && members.get(ix).is_some_and(MemberSlot::is_live) {
+                return Some(ix);
+            }
+        }
         let peers = members.peers();
         if self.position >= peers {
             self.position = 0;
@@ -71,19 +81,29 @@ impl Prober {
         members.peer(self.position - 1)
     }
 
+    /// Puts a member at the front.
+    pub(crate) fn next_is(&mut self, ix: usize) {
+        self.first = Some(ix as u32);
+    }
+
     /// Begins a probe; the one before counts no more.
-    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Duration) {
-        self.current = Some(Probe { target, number, sent: now, step, pings: 1, asked: 0, nacks: 0 });
+    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Duration, timeout: Duration) {
+        self.current = Some(Probe { target, number, sent: now, step, timeout, pings: 1, asked: 0, nacks: 0 });
     }
 
     /// What to do now for the probe that is under way, if it is, and how long to wait after that.
-    pub(crate) fn retry(&mut self) -> Option<(Retry, Duration)> {
+    pub(crate) fn retry(&mut self, now: Instant) -> Option<(Retry, Duration)> {
         let probe = self.current.as_mut()?;
-        if probe.pings < PINGS_MAX {
-            probe.pings += 1;
-            return Some((Retry::Ping(probe.target, probe.number), probe.step));
+        let waited = now - probe.sent;
+        if probe.asked > 0 {
+            Some((Retry::Fail, Duration::ZERO))
+        } else if waited >= probe.timeout {
+            // Relays have half as long: a round trip more than a ping, and they ping once.
+            Some((Retry::Relays(probe.target, probe.number), probe.timeout / 2))
+        } else {
+            probe.pings = probe.pings.saturating_add(1);
+            Some((Retry::Ping(probe.target, probe.number), probe.step.min(probe.timeout - waited)))
         }
-        (probe.asked == 0).then_some((Retry::Relays(probe.target, probe.number), probe.step))
     }
 
     /// Notes that a relay was asked.
@@ -148,7 +168,7 @@ pub(crate) fn rtt_units(rtt: Duration) -> u16 {
     (micros(rtt) / 100).clamp(1, u64::from(u16::MAX)) as u16
 }
 
-/// How many times a target is pinged directly: at 20 % loss each way, four pings all fail in 1.7 % of probes, one fails in
+/// How many times a target is pinged directly, if its round trip allows: at 20 % loss each way, four pings all fail in 1.7 % of probes, one fails in
 /// 36 %.
 pub(crate) const PINGS_MAX: u8 = 4;
 /// How many probes on behalf of others are remembered: with three askers per failing probe, more than any node meets

@@ -136,11 +136,8 @@ impl Node<'_> {
                 let known = self.members.find(target).and_then(|ix| self.members.get(ix));
                 let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
                 // In time for the asker to hear of it before its own interval ends.
-                let nack_at = if self.config.lifeguard.nack {
-                    now + self.config.probe_timeout.min(self.config.probe_interval / 4)
-                } else {
-                    Instant::NEVER
-                };
+                let nack_at =
+                    if self.config.lifeguard.nack { now + self.config.probe_timeout / 4 } else { Instant::NEVER };
                 let relay =
                     Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours, nack_at };
                 self.prober.relay(relay);
@@ -336,8 +333,15 @@ impl Node<'_> {
             },
         );
         match state {
-            MemberState::Suspect if self.config.lifeguard.buddy => self.tell(ix, ix),
-            MemberState::Suspect => {}
+            MemberState::Suspect => {
+                if self.config.lifeguard.buddy {
+                    self.tell(ix, ix);
+                }
+                // A few look for themselves at once, so that the truth, either way, is confirmed soon.
+                if self.config.lifeguard.confirmations && self.rng.below(live as u32) < WITNESSES {
+                    self.prober.next_is(ix);
+                }
+            }
             MemberState::Dead | MemberState::Left => self.member_gone(ix),
             MemberState::Alive => {}
         }
@@ -488,6 +492,8 @@ impl Node<'_> {
     }
 }
 
+/// How many members, on average, probe a suspect next: one more than the confirmations that a suspicion can use.
+const WITNESSES: u32 = 4;
 /// How many datagrams are streamed before the other is asked what it still lacks: bounds what a forged request sets off.
 const STREAM_DATAGRAMS: u8 = 8;
 /// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.

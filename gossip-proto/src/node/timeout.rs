@@ -106,19 +106,14 @@ impl Node<'_> {
     }
 
     fn probe(&mut self, now: Instant) {
-        if let Some((target, missing)) = self.prober.fail() {
-            self.stats.probes_failed += 1;
-            if self.config.lifeguard.health {
-                self.health.worse(if self.config.lifeguard.nack { missing } else { 1 });
-            }
-            self.accuse(now, target);
-        }
+        self.probe_failed(now);
         let Some(ix) = self.prober.next_target(&mut self.members, &mut self.rng) else { return };
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now + self.health.scale(self.config.probe_interval));
         let number = self.rng.secret() as u32;
-        let step = self.retry_step(ix);
-        self.prober.begin(id, number, now, step);
+        let timeout = self.health.scale(self.config.probe_timeout);
+        let step = self.retry_step(ix, timeout);
+        self.prober.begin(id, number, now, step, timeout);
         self.errand(addr, Some(id), Errand::Ping(number));
         if state == MemberState::Suspect && self.config.lifeguard.buddy {
             self.tell(ix, ix);
@@ -140,23 +135,33 @@ impl Node<'_> {
 
     /// How long to wait before the same target is pinged again: the pings share the probe's timeout, but none goes out
     /// before an answer to the last can be expected.
-    fn retry_step(&self, ix: usize) -> Duration {
-        let timeout = self.health.scale(self.config.probe_timeout);
+    fn retry_step(&self, ix: usize, timeout: Duration) -> Duration {
         let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
         (timeout / u32::from(PINGS_MAX)).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
     }
 
     fn retry_probe(&mut self, now: Instant) {
-        match self.prober.retry() {
-            Some((Retry::Ping(id, number), step)) => {
-                let Some(ix) = self.members.find(id) else { return };
-                let Some(addr) = self.members.get(ix).map(|slot| slot.addr) else { return };
-                self.errand(addr, Some(id), Errand::Ping(number));
-                self.timers.retry = Some(now + step);
+        let Some((retry, wait)) = self.prober.retry(now) else { return };
+        match retry {
+            Retry::Ping(id, number) => {
+                let addr = self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr);
+                if let Some(addr) = addr {
+                    self.errand(addr, Some(id), Errand::Ping(number));
+                }
             }
-            Some((Retry::Relays(target, number), _)) => self.ask_relays(target, number),
-            None => {}
+            Retry::Relays(target, number) => self.ask_relays(target, number),
+            Retry::Fail => return self.probe_failed(now),
         }
+        self.timers.retry = Some(now + wait);
+    }
+
+    fn probe_failed(&mut self, now: Instant) {
+        let Some((target, missing)) = self.prober.fail() else { return };
+        self.stats.probes_failed += 1;
+        if self.config.lifeguard.health {
+            self.health.worse(if self.config.lifeguard.nack { missing } else { 1 });
+        }
+        self.accuse(now, target);
     }
 
     fn ask_relays(&mut self, target: NodeId, number: u32) {
