@@ -8,6 +8,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -59,7 +61,7 @@ impl Agent {
         let line = line.ok().flatten().ok_or_else(|| failed(format!("it has ended. {}", errors.text())))?;
         let ready: Ready = serde_json::from_str(&line).map_err(|why| failed(format!("{why} in {line:?}")))?;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let client = Control(Client::new(ready.control.clone(), None));
+        let client = Control { name, client: Client::new(ready.control.clone(), None) };
         Ok(Self { name, ready, client, child, errors })
     }
 
@@ -90,37 +92,48 @@ impl Agent {
 
 /// The control port of an agent; clones are for tasks.
 #[derive(Clone, Debug)]
-pub(super) struct Control(Client);
+pub(super) struct Control {
+    name: &'static str,
+    client: Client,
+}
 
 impl Control {
     pub(super) async fn info(&self) -> Result<Info> {
-        self.0.get("/v1/info", &[]).await
+        self.get("/v1/info", &[]).await
     }
 
     pub(super) async fn members(&self) -> Result<Vec<Member>> {
-        self.0.get::<Members>("/v1/members", &[]).await.map(|answer| answer.members)
+        self.get::<Members>("/v1/members", &[]).await.map(|answer| answer.members)
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        self.0.get::<Entries>("/v1/list", &[("prefix", prefix)]).await.map(|answer| answer.entries)
+        self.get::<Entries>("/v1/list", &[("prefix", prefix)]).await.map(|answer| answer.entries)
     }
 
     /// The entry or document at a key.
     pub(super) async fn document(&self, key: &str) -> Result<Value> {
-        self.0.get::<Got>("/v1/get", &[("key", key)]).await.map(|answer| answer.value)
+        self.get::<Got>("/v1/get", &[("key", key)]).await.map(|answer| answer.value)
     }
 
     pub(super) async fn set(&self, key: &str, value: Value, kind: Option<Kind>) -> Result<()> {
         let set = Set { key: key.into(), value, kind, urgent: false };
-        self.0.post::<SetDone>("/v1/set", &set).await.map(drop)
+        self.post::<SetDone>("/v1/set", &set).await.map(drop)
     }
 
     pub(super) async fn merge(&self, document: Value) -> Result<()> {
-        self.0.post::<Merged>("/v1/merge", &Merge { document }).await.map(drop)
+        self.post::<Merged>("/v1/merge", &Merge { document }).await.map(drop)
     }
 
     pub(super) async fn leave(&self) -> Result<()> {
-        self.0.post::<Left>("/v1/leave", &Nothing {}).await.map(drop)
+        self.post::<Left>("/v1/leave", &Nothing {}).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        self.client.get(path, query).await.map_err(|failure| failure.context(self.name))
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.client.post(path, body).await.map_err(|failure| failure.context(self.name))
     }
 }
 

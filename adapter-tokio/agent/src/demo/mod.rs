@@ -32,27 +32,34 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options, json: bool) -> Result<()> {
-    // Whichever way this ends, the agents go with the future that owns them.
-    tokio::select! {
-        ended = demo(options, json) => ended,
+    // A panic drops it, and that kills the agents, too.
+    let mut swarm = Swarm::new(Screen::new(json)).await?;
+    let ended = tokio::select! {
+        ended = demo(&mut swarm, json) => ended,
         signal = interrupted() => {
-            Err(Failure::new(Code::Other, format!("{signal}: the demo was stopped, and its agents with it"), ""))
+            let message = format!("{signal}: the demo was stopped, and its agents with it");
+            swarm.end().await;
+            return Err(Failure::new(Code::Other, message, ""));
         }
+    };
+    if options.keep {
+        keep(&swarm).await;
     }
+    swarm.end().await;
+    ended
 }
 
-async fn demo(options: &Options, json: bool) -> Result<()> {
+async fn demo(swarm: &mut Swarm, json: bool) -> Result<()> {
     let start = Instant::now();
-    let mut swarm = Swarm::new(Screen::new(json)).await?;
     swarm.screen.title("gossip demo: five agents, each a process of its own, on loopback");
     let steps = vec![
-        step(&mut swarm, &steps::JOIN, steps::join).await,
-        step(&mut swarm, &steps::WRITERS, steps::writers).await,
-        step(&mut swarm, &steps::MERGE, steps::merge).await,
-        step(&mut swarm, &steps::KILL, steps::kill).await,
-        step(&mut swarm, &steps::PARTITION, steps::partition).await,
-        step(&mut swarm, &steps::HEAL, steps::heal).await,
-        step(&mut swarm, &steps::LEAVE, steps::leave).await,
+        step(swarm, &steps::JOIN, steps::join).await,
+        step(swarm, &steps::WRITERS, steps::writers).await,
+        step(swarm, &steps::MERGE, steps::merge).await,
+        step(swarm, &steps::KILL, steps::kill).await,
+        step(swarm, &steps::PARTITION, steps::partition).await,
+        step(swarm, &steps::HEAL, steps::heal).await,
+        step(swarm, &steps::LEAVE, steps::leave).await,
     ];
     let held = steps.iter().filter(|step| step.held).count();
     let (agents, took_s) = (swarm::NAMES.len(), start.elapsed().as_secs_f64());
@@ -63,10 +70,6 @@ async fn demo(options: &Options, json: bool) -> Result<()> {
         // A reader that has gone away is no reason to leave agents behind.
         let _ = writeln!(io::stdout(), "{line}");
     }
-    if options.keep {
-        keep(&swarm).await;
-    }
-    swarm.end().await;
     if report.held {
         return Ok(());
     }
@@ -97,13 +100,13 @@ async fn step(swarm: &mut Swarm, plan: &Plan, act: impl AsyncFnOnce(&mut Swarm) 
     step
 }
 
+/// Lets the agents go on until a signal.
 async fn keep(swarm: &Swarm) {
     swarm.screen.title("\nThe agents that are left go on until you press Ctrl-C. Talk to them:");
     for agent in swarm.running() {
         swarm.screen.say(format!("gossip members --control {}    # {}", agent.ready.control, agent.name));
     }
-    // The signal ends the caller, and this with it.
-    std::future::pending::<()>().await;
+    interrupted().await;
 }
 
 /// The name of the signal that asked this program to end.

@@ -11,7 +11,8 @@ pub(super) fn one(report: &Report) -> String {
     let mut text = heading(report, &format!("seed {}", report.seed));
     let figures = FIGURES.iter().filter_map(|&(name, unit, get)| Some((name, unit, get(report)?)));
     for (name, unit, value) in figures {
-        let _ = writeln!(text, "  {name:<24} {:>14} {unit}", number(value));
+        let line = format!("  {name:<24} {:>14} {unit}", number(value));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     let _ = writeln!(text, "  {:<24} {:>14}", "trace_hash", report.trace_hash);
     let _ = writeln!(text, "{}", if report.converged { "reached its end" } else { "did NOT reach its end in time" });
