@@ -1,0 +1,92 @@
+//! Agents find each other, over any kind of socket, and notice who is gone.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use gossip_smol::Event;
+use gossip_smol::proto::{Lifecycle, MemberChange, MemberState, Node};
+
+use crate::net::{Agent, LOCALHOST, Swarm, bind, meet, run, soon, spawn, state, until};
+
+async fn see_each_other(ip: IpAddr) {
+    let swarm = Swarm::quick();
+    let (a, b, c) = (swarm.agent(ip), swarm.agent(ip), swarm.agent(ip));
+    let (mut news, mut members) = (b.handle.events(), a.handle.member_events());
+    b.join(a.addr);
+    soon("b is taken in", b.handle.joined()).await.unwrap();
+    c.join(b.addr);
+    meet(&[&a.handle, &b.handle, &c.handle]).await;
+    a.handle.read(|node| assert_eq!(node.member(c.id()).unwrap().addr, c.addr.into()));
+    assert_eq!(b.handle.read(Node::lifecycle), Lifecycle::Member);
+    soon("b is told that it has joined", async { while news.next().await != Some(Ok(Event::Joined)) {} }).await;
+    let mut met = [members.next().await, members.next().await].map(|event| event.unwrap().unwrap());
+    met.sort_by_key(|event| event.id);
+    assert_eq!(met.map(|event| (event.id, event.change)), [b.id(), c.id()].map(|id| (id, MemberChange::Joined)));
+}
+
+#[test]
+fn over_ipv4() {
+    run(1, async {
+        see_each_other(LOCALHOST.into()).await;
+    });
+}
+
+#[test]
+fn over_ipv6() {
+    run(1, async {
+        see_each_other(Ipv6Addr::LOCALHOST.into()).await;
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_of_both_families_meets_an_ipv4_one() {
+    run(1, async {
+        let swarm = Swarm::quick();
+        let (both, addr) = bind(Ipv6Addr::UNSPECIFIED);
+        let addr = SocketAddr::from((LOCALHOST, addr.port()));
+        let (handle, runner) = gossip_smol::new(both, swarm.node(addr));
+        let (a, b) = (Agent::spawn(handle, runner, addr), swarm.agent(LOCALHOST));
+        a.join(b.addr);
+        meet(&[&a.handle, &b.handle]).await;
+        b.put("color", "blue");
+        until("a has it", || a.get("color").is_some()).await;
+        assert_eq!(a.handle.read(|node| node.member(b.id()).unwrap().addr), b.addr.into());
+        assert_eq!(a.handle.socket_stats().send_errors, 0);
+    });
+}
+
+#[test]
+fn a_contact_that_comes_up_later_is_still_joined() {
+    run(1, async {
+        let swarm = Swarm::quick();
+        let (late, runner, addr) = swarm.still(LOCALHOST);
+        let early = swarm.agent(LOCALHOST);
+        early.join(addr);
+        let joined = spawn({
+            let handle = early.handle.clone();
+            async move { handle.joined().await }
+        });
+        until("it was asked", || early.handle.socket_stats().sent > 0).await;
+        assert!(!joined.is_finished());
+        let late = Agent::spawn(late, runner, addr);
+        soon("joined", joined).await.unwrap();
+        meet(&[&early.handle, &late.handle]).await;
+    });
+}
+
+#[test]
+fn a_crashed_member_dies() {
+    run(1, async {
+        let swarm = Swarm::quick();
+        let (a, b) = swarm.pair().await;
+        let mut members = a.handle.member_events();
+        let id = b.id();
+        b.crash().await;
+        soon("told that b died", async {
+            while members.next().await.unwrap().unwrap().change != MemberChange::Died {}
+        })
+        .await;
+        assert_eq!(state(&a.handle, id), Some(MemberState::Dead));
+        assert_eq!(a.handle.read(Node::live), 1);
+    });
+}
