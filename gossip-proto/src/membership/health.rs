@@ -27,10 +27,6 @@ impl Health {
     pub(crate) fn scale(self, duration: Duration) -> Duration {
         duration * (u32::from(self.score) + 1)
     }
-
-    pub(crate) fn score(self) -> u8 {
-        self.score
-    }
 }
 
 /// The Lifeguard paper's S.
