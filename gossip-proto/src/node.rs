@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
-    CONTACTS_MAX, Contacts, Health, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
+    CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
 };
 use crate::memory::Storage;
 use crate::repair::{Replies, Session, Tree, root_digest};
@@ -140,6 +140,7 @@ pub struct Node<'a> {
     root: u32,
     prober: Prober,
     health: Health,
+    foreign: Foreign,
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
@@ -171,8 +172,16 @@ enum Errand {
     Ping(u32),
     Ack(u32),
     Nack(u32),
-    PingReq { number: u32, target: NodeId, addr: Addr },
+    PingReq {
+        number: u32,
+        target: NodeId,
+        addr: Addr,
+    },
     Join,
+    /// The question for an entry, to somebody who has no slot here.
+    Want(Key),
+    /// An entry, for somebody who has no slot here.
+    Give(Key),
 }
 
 impl Direct {
@@ -245,9 +254,14 @@ impl<'a> Node<'a> {
         storage.validate()?;
         let Storage { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = storage;
         let capacity = ConfigError::Capacity { table: "members", given: members.len(), min: 2, max: members.len() };
-        let members = Members::new(members, member_cells, member_rows, config.swarm, id, addr).ok_or(capacity)?;
-        let hash = StateHash::new(config.swarm.as_bytes());
         let mut rng = Rng::new(seed);
+        let mut rank_key = [0; 16];
+        for half in rank_key.chunks_exact_mut(8) {
+            half.copy_from_slice(&rng.secret().to_le_bytes());
+        }
+        let members =
+            Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
+        let hash = StateHash::new(config.swarm.as_bytes());
         let mut node = Self {
             envelope: Envelope { key: config.swarm, own: id },
             stats: Stats::default(),
@@ -261,6 +275,7 @@ impl<'a> Node<'a> {
             root: 0,
             prober: Prober::default(),
             health: Health::default(),
+            foreign: Foreign::default(),
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
             replies: Replies::default(),

@@ -4,6 +4,7 @@
 //! anything is encoded or sent, nor what is shared.
 //! When full: see [`table`].
 
+mod foreign;
 mod health;
 mod join;
 mod probe;
@@ -13,6 +14,7 @@ mod tags;
 
 use core::time::Duration;
 
+pub(crate) use foreign::Foreign;
 pub(crate) use health::Health;
 pub(crate) use join::{CONTACTS_MAX, Contacts};
 pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};

@@ -2,8 +2,9 @@
 //!
 //! Knows: who is in which slot, which members are peers (live, and not this node), and what they add up to. Does not
 //! know: what makes a member alive or dead, nor when anything is sent.
-//! When full: a dead or left member, the one nearest to being forgotten, gives way; if all are live the newcomer is
-//! refused.
+//! When full: a dead or left member, the one nearest to being forgotten, gives way. If all are live, the table becomes a
+//! sample of the swarm: every node ranks all others by a hash of its own, and those with the lowest ranks stay. So
+//! every member is in as many tables as any other, and who is in one says nothing about who is in the next.
 
 use core::hash::Hasher;
 
@@ -198,6 +199,11 @@ pub(crate) struct Members<'a> {
     agreeing: usize,
     /// A member was forgotten before the application was told the last of it.
     lagged: bool,
+    /// Whether live members were turned away for want of room: the table is a sample.
+    sample: bool,
+    /// The key of the ranks, and where the draws among the peers have come to.
+    rank_key: [u8; 16],
+    draw: u32,
     key: SwarmKey,
 }
 
@@ -208,6 +214,7 @@ impl<'a> Members<'a> {
         cells: Slice<'a, Cell>,
         rows: Slice<'a, Row>,
         key: SwarmKey,
+        rank_key: [u8; 16],
         own: NodeId,
         addr: Addr,
     ) -> Option<Self> {
@@ -225,6 +232,9 @@ impl<'a> Members<'a> {
             epoch: 1,
             agreeing: 0,
             lagged: false,
+            sample: false,
+            rank_key,
+            draw: u32::from_le_bytes([rank_key[0], rank_key[1], rank_key[2], rank_key[3]]) | 1,
             key,
         };
         // Slot 0: the first that is taken.
@@ -237,7 +247,7 @@ impl<'a> Members<'a> {
 
     /// Takes a slot for an alive member, and says whose tags were forgotten to make room.
     pub(crate) fn insert(&mut self, id: NodeId, addr: Addr) -> Option<(usize, Link)> {
-        let (ix, orphan) = self.vacate()?;
+        let (ix, orphan) = self.vacate(id)?;
         let slot = self.slots.get_mut(ix)?;
         *slot = MemberSlot { id, addr, in_use: true, order: slot.order, ..MemberSlot::EMPTY };
         let key = self.hash_id(id);
@@ -264,6 +274,8 @@ impl<'a> Members<'a> {
         List::<Hot>::remove(&mut self.hot, &mut self.slots, ix);
         List::<Changed>::remove(&mut self.changed, &mut self.slots, ix);
         self.release(ix);
+        // With an eighth free, everybody may fit again; if not, the next who does not says so.
+        self.sample &= self.index.len() * 8 > self.slots.len() * 7;
         tags
     }
 
@@ -527,7 +539,7 @@ impl<'a> Members<'a> {
     }
 
     /// A slot that is free, or freed by forgetting the dead member that is nearest to it.
-    fn vacate(&mut self) -> Option<(usize, Link)> {
+    fn vacate(&mut self, newcomer: NodeId) -> Option<(usize, Link)> {
         if let Some(ix) = self.free.get() {
             self.free = self.slots.get(ix)?.tags;
             return Some((ix, Link::NONE));
@@ -537,14 +549,46 @@ impl<'a> Members<'a> {
             return Some((self.fresh - 1, Link::NONE));
         }
         // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
-        let ix = self
-            .deadlines
-            .first_slots(&self.rows)
-            .take(EVICT_LOOK)
-            .find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()))?;
+        let due = self.deadlines.first_slots(&self.rows).take(EVICT_LOOK);
+        let dead = { due }.find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()));
+        let ix = match dead {
+            Some(ix) => ix,
+            None => self.outranked(newcomer)?,
+        };
         let orphan = self.remove(ix);
         self.free = self.slots.get(ix)?.tags;
         Some((ix, orphan))
+    }
+
+    /// Of a few random peers the one with the greatest rank, if the newcomer's is lower: drawn often enough, those with
+    /// the lowest ranks of all remain.
+    fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
+        self.sample = true;
+        let peers = self.peers.max(1) as u64;
+        let mut greatest = (self.rank(newcomer), None);
+        for _ in 0..RANK_LOOK {
+            // Xorshift32 (Marsaglia): the draws need no secrecy.
+            self.draw ^= self.draw << 13;
+            self.draw ^= self.draw >> 17;
+            self.draw ^= self.draw << 5;
+            let Some(ix) = self.peer(((u64::from(self.draw) * peers) >> 32) as usize) else { continue };
+            let rank = self.slots.get(ix).map_or(0, |slot| self.rank(slot.id));
+            if rank > greatest.0 {
+                greatest = (rank, Some(ix));
+            }
+        }
+        greatest.1
+    }
+
+    fn rank(&self, id: NodeId) -> u64 {
+        let mut hasher = siphasher::sip::SipHasher13::new_with_key(&self.rank_key);
+        hasher.write_u64(id.0);
+        hasher.finish()
+    }
+
+    /// Whether the table is a sample of a swarm that is larger than it.
+    pub(crate) fn is_sample(&self) -> bool {
+        self.sample
     }
 
     fn release(&mut self, ix: usize) {
@@ -574,5 +618,7 @@ impl<'a> Members<'a> {
     }
 }
 
+/// How many peers are looked at for one that a newcomer outranks: a guess that bounds the call.
+const RANK_LOOK: usize = 8;
 /// How many deadlines are looked at for a dead member to forget: a guess that bounds the call.
 const EVICT_LOOK: usize = 16;

@@ -160,11 +160,20 @@ impl Node<'_> {
             Message::Offer { key, digest } => {
                 let held = self.store.find_hash(key).map(|slot| self.store.digest(slot));
                 if held != Some(digest) && self.wanted.ask(key, now) {
-                    self.owe_key(context.peer, Table::Entries, Task::Want, key);
+                    match context.peer {
+                        Some(_) => self.owe_key(context.peer, Table::Entries, Task::Want, key),
+                        None => self.errand(context.from, Some(context.sender), Errand::Want(key)),
+                    }
                 }
             }
-            Message::Want(key) => self.owe_key(context.peer, Table::Entries, Task::Send, key),
+            Message::Want(key) => match context.peer {
+                Some(_) => self.owe_key(context.peer, Table::Entries, Task::Send, key),
+                None => self.errand(context.from, Some(context.sender), Errand::Give(key)),
+            },
             Message::Root { table, digest } => {
+                if table == Table::Members && self.members.is_sample() {
+                    return;
+                }
                 let equal = digest == self.table_digest(table);
                 let session = self.session(table);
                 if equal && session.with() == context.peer {
@@ -255,6 +264,10 @@ impl Node<'_> {
     fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
         let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender);
         self.drop_tags(orphan);
+        if verdict == Verdict::Refused && self.members.is_sample() {
+            let left = self.transmissions();
+            return self.foreign.alive(item, left);
+        }
         if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
             self.take_tags(ix, item);
         }
@@ -288,6 +301,11 @@ impl Node<'_> {
         let Accusation { id, incarnation, by } = *accusation;
         let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
         let verdict = accept_report(&mut self.members, &Report { id, incarnation, state, by }, Tick(fresh));
+        if verdict == Verdict::Refused && self.members.is_sample() {
+            let left = self.transmissions();
+            self.foreign.report(id, incarnation, state, by, left);
+            return self.rounds.hasten(context.now);
+        }
         self.follow(context, verdict);
     }
 

@@ -29,6 +29,9 @@ struct Filling<'b> {
     copies: bool,
     /// How many members and entries with news have not been looked at yet.
     members_left: usize,
+    /// How many rumors about strangers were not passed on yet, and how many members are shown to keep samples mixed.
+    foreign_left: usize,
+    shuffle_left: usize,
     entries_left: usize,
     rows_left: usize,
 }
@@ -68,6 +71,8 @@ impl Node<'_> {
                 to,
                 copies: false,
                 members_left: self.members.hot().1,
+                foreign_left: self.foreign.len(),
+                shuffle_left: if to.round { SHUFFLE } else { 0 },
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
             };
@@ -133,7 +138,8 @@ impl Node<'_> {
         let rows = filling.to.slot.is_some_and(|slot| self.replies.first_to(slot).is_some()) || filling.to.round;
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
-        self.credits.earn([true, urgent, filling.members_left > 0, state, rows], room);
+        let members = filling.members_left + filling.foreign_left > 0;
+        self.credits.earn([true, urgent, members, state, rows], room);
         for class in self.credits.order() {
             let credit = self.credits.of(class);
             let used = self.fill_class(class, filling, credit);
@@ -160,8 +166,11 @@ impl Node<'_> {
             let Some(direct) = self.direct.pop_front() else { break };
             let here = direct.addr() == filling.to.addr && direct.id == filling.to.id;
             let pushed = if here {
-                let message = self.errand_message(&direct);
-                filling.push(&message, false, credit.saturating_sub(used))
+                let limit = credit.saturating_sub(used);
+                match direct.what {
+                    Errand::Give(key) => self.push_key(filling, Table::Entries, key, false, limit),
+                    _ => filling.push(&self.errand_message(&direct), false, limit),
+                }
             } else {
                 None
             };
@@ -183,6 +192,7 @@ impl Node<'_> {
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
+            Errand::Want(key) | Errand::Give(key) => Message::Want(key),
             Errand::Join => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
         }
     }
@@ -204,6 +214,25 @@ impl Node<'_> {
                 passed += 1;
             }
             next = after;
+        }
+        used + self.fill_foreign(filling, credit.saturating_sub(used))
+    }
+
+    /// Rumors about strangers, and, where the table is a sample, some of its members for the samples of others.
+    fn fill_foreign(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
+        let mut used = 0;
+        while let Some(message) = self.foreign.message().filter(|_| filling.foreign_left > 0) {
+            let Some(len) = filling.push(&message, false, credit.saturating_sub(used)) else { break };
+            used += len;
+            filling.foreign_left -= 1;
+            self.foreign.passed_on();
+        }
+        while filling.shuffle_left > 0 && self.members.is_sample() {
+            let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
+            let Some(item) = self.members.peer(position).and_then(|ix| self.member_item(ix)) else { break };
+            let Some(len) = filling.push(&Message::Alive(item), true, credit.saturating_sub(used)) else { break };
+            used += len;
+            filling.shuffle_left -= 1;
         }
         used
     }
@@ -297,8 +326,9 @@ impl Node<'_> {
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
         for (table, session) in [Table::Members, Table::Entries].into_iter().zip(&self.sessions) {
-            // While a comparison is under way the answer is known: not equal.
-            if session.with().is_some() || table == Table::Entries && !quiet {
+            // While a comparison is under way the answer is known: not equal. Two samples never are.
+            let sample = table == Table::Members && self.members.is_sample();
+            if session.with().is_some() || sample || table == Table::Entries && !quiet {
                 continue;
             }
             let _ = filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, usize::MAX);
@@ -485,6 +515,8 @@ fn push_part(
 
 /// How many destinations that yield nothing are tried in one call.
 const TRIES_MAX: usize = 64;
+/// How many members of a sample each round shows: a record takes about 20 bytes.
+const SHUFFLE: usize = 4;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.
 const PASS_MAX: usize = 8;
 /// Up to this length of key and value the entry goes out whole: an offer and the question for it take 17 and 13 bytes,

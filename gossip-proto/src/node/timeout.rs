@@ -237,6 +237,10 @@ impl Node<'_> {
 
     fn session_due(&mut self, now: Instant, table: Table) {
         let Some(ix) = self.session(table).with() else { return };
+        if table == Table::Members && self.members.is_sample() {
+            // Samples are not meant to be equal: they mix by what rounds show.
+            return self.session(table).end(now, true);
+        }
         let (root, retry) = (self.root, self.retry(ix));
         let Some(slot) = self.members.get(ix).filter(|slot| slot.is_live()) else {
             return self.session(table).end(now, true);
@@ -266,7 +270,7 @@ impl Node<'_> {
 
     fn round(&mut self, now: Instant) {
         self.members.recount(self.root, now);
-        let unsettled = self.members.hot().1 > 0 || self.store.hot_len() > 0;
+        let unsettled = self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0;
         let fanout = if unsettled { self.config.fanout } else { 1 };
         self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);
     }
