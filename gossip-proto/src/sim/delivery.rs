@@ -25,13 +25,25 @@ impl Network {
         let fate = match owner {
             None => Fate::Nobody,
             Some((index, _)) => match self.route(from, index, payload.len()) {
-                Ok(delay) => return self.fly(from, from_addr, index, payload, delay),
+                Ok(delay) => match self.held_back(from) {
+                    Some(wait) => return self.fly(from, from_addr, index, payload, delay + wait),
+                    None => Fate::Overflow,
+                },
                 Err(fate) => fate,
             },
         };
         self.counts.lost += 1;
         let hop = Hop { now: self.now, sent_at: self.now, from: from_addr, to, fate, marks: Marks::default() };
         self.trace.end(&hop, payload);
+    }
+
+    /// How long a datagram waits for its sender's sockets; `None` when the send buffer is full.
+    fn held_back(&mut self, from: u32) -> Option<u64> {
+        let Some(slot) = self.slots.get_mut(from as usize) else { return Some(0) };
+        let (until, waiting) = &mut slot.blocked;
+        let wait = until.saturating_sub(self.now);
+        *waiting += u32::from(wait > 0);
+        (wait == 0 || *waiting <= SEND_BUFFER_MAX).then_some(wait)
     }
 
     /// How long a datagram travels, if it gets there.
@@ -75,6 +87,7 @@ impl Network {
             (flight.from, flight.to, flight.sent_at, flight.marks) = (from_addr, to, self.now, Marks(mark));
             flight.bytes.extend_from_slice(payload);
             damage(flight, corrupt_ppm, truncate_ppm, &mut self.dice);
+            self.slots[to as usize].inbound(1);
             self.queue.push(self.now.saturating_add(delay), Due::Arrival(at));
         }
     }
@@ -83,26 +96,31 @@ impl Network {
     pub(crate) fn arrive(&mut self, at: u32) {
         let flight = self.pool.get(at);
         let index = flight.to as usize;
-        let len = flight.bytes.len();
+        let charge = flight.bytes.len() + RECEIVE_OVERHEAD_LEN;
         let slot = &mut self.slots[index];
         let stopped = 'stopped: {
+            let until = match slot.condition {
+                Condition::Paused(until) => until.as_micros(),
+                _ => slot.blocked.0,
+            };
             match slot.condition {
-                Condition::Up | Condition::Left => None,
-                Condition::Paused(until) => {
+                Condition::Off | Condition::Gone => Some(Fate::Down),
+                Condition::Up | Condition::Left if until <= self.now => None,
+                _ => {
                     // It waits in the receive buffer, in its turn behind the wake-up; and longer, if the pause was extended.
                     let waits = flight.marks.has(Marks::WAITED);
-                    if !waits && slot.backlog + len > RECEIVE_BUFFER_LEN {
+                    if !waits && slot.backlog + charge > RECEIVE_BUFFER_LEN {
                         break 'stopped Some(Fate::Overflow);
                     }
-                    slot.backlog += if waits { 0 } else { len };
+                    slot.backlog += if waits { 0 } else { charge };
                     flight.marks.0 |= Marks::WAITED;
-                    self.queue.push(until.as_micros(), Due::Arrival(at));
+                    self.queue.push(until, Due::Arrival(at));
                     return;
                 }
-                Condition::Off | Condition::Gone => Some(Fate::Down),
             }
         };
         let mut bytes = mem::take(&mut flight.bytes);
+        slot.inbound -= 1;
         let mut hop = Hop {
             now: self.now,
             sent_at: flight.sent_at,
@@ -113,7 +131,7 @@ impl Network {
         };
         if stopped.is_none() {
             if hop.marks.has(Marks::WAITED) {
-                slot.backlog = slot.backlog.saturating_sub(len);
+                slot.backlog = slot.backlog.saturating_sub(charge);
             }
             // The node may decrypt in place, so what the line says must be taken first.
             let line = self.trace.begin(&hop, &bytes);
@@ -175,3 +193,7 @@ fn damage(flight: &mut Flight, corrupt_ppm: u32, truncate_ppm: u32, dice: &mut D
 
 /// What waits for a paused node at most: Linux's default receive buffer.
 const RECEIVE_BUFFER_LEN: usize = 212_992;
+/// How many datagrams wait for a node whose sockets are blocked at most: a send buffer of the same length.
+const SEND_BUFFER_MAX: u32 = 200;
+/// What Linux charges a receive buffer for a datagram beyond its payload, about: 200 small datagrams fill it.
+const RECEIVE_OVERHEAD_LEN: usize = 1_000;

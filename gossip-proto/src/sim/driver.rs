@@ -122,6 +122,7 @@ impl Network {
                     figures.excused_deaths += 1;
                 } else {
                     figures.false_deaths += 1;
+                    figures.deaths_of_healthy += u64::from(!them.was_down);
                     figures.healthy_false_deaths += u64::from(!me.was_down && !them.was_down);
                 }
             }
@@ -135,6 +136,9 @@ impl Network {
         self.trace.member(self.now, me.addr, them.addr, change);
         if change == MemberChange::Died {
             self.record.died(self.now, subject);
+        }
+        if let Some(suspects) = &mut self.record.suspects {
+            suspects.see(observer, subject, change);
         }
         self.record.log_event(self.now, observer, Happening::Member { subject, change });
     }

@@ -4,11 +4,13 @@
 
 use core::time::Duration;
 
+use std::vec::Vec;
+
 use super::dice::Dice;
 use super::faults::Faults;
 use super::network::Network;
 use super::report::{Figures, Report, TraceHash};
-use super::scenario::{Progress, Spec};
+use super::scenario::{Progress, Spec, Victims};
 use super::slot::Setup;
 use crate::time::Instant;
 
@@ -47,6 +49,11 @@ impl<'a> Lab<'a> {
     /// Starts the swarm: all nodes within 100 ms, through node 0, with room for `swarm` members each. Returns whether
     /// all know all in time.
     pub(crate) fn assemble(&mut self, swarm: usize) -> bool {
+        self.assemble_within(swarm, ASSEMBLE_MAX)
+    }
+
+    /// As [`Lab::assemble`], with a time limit.
+    pub(crate) fn assemble_within(&mut self, swarm: usize, limit: Duration) -> bool {
         self.phase("cold start");
         for _ in 0..self.spec.nodes {
             let node = self.add(swarm);
@@ -55,7 +62,7 @@ impl<'a> Lab<'a> {
                 self.net.at(self.net.now() + start, move |net| net.join(node, 0));
             }
         }
-        self.run_to(ASSEMBLE_MAX, Network::all_know_all)
+        self.run_to(limit, Network::all_know_all)
     }
 
     /// Starts the swarm, lets it come to rest for this long, and begins the window.
@@ -88,6 +95,18 @@ impl<'a> Lab<'a> {
     pub(crate) fn any_node(&mut self) -> usize {
         let which = self.dice.index(self.net.up());
         self.net.running().nth(which).unwrap_or(0)
+    }
+
+    /// Some different nodes that the spec's victims are, none of them node 0, the contact.
+    pub(crate) fn victims(&mut self, default: Victims) -> Vec<usize> {
+        let count = self.spec.victims.unwrap_or(default).of(self.spec.nodes);
+        let mut nodes: Vec<usize> = (1..self.spec.nodes).collect();
+        for at in 0..count {
+            let other = at + self.dice.index(nodes.len() - at);
+            nodes.swap(at, other);
+        }
+        nodes.truncate(count);
+        nodes
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {
@@ -186,12 +205,41 @@ impl<'a> Lab<'a> {
             rejected: counts.rejected,
             writes: figures.writes,
             conflicts: figures.writes.map(|_| record.conflicts()),
+            fp: figures.stall.map(|stall| stall.fp),
+            fp_healthy: figures.stall.map(|stall| stall.fp_healthy),
+            detections: figures.stall.map(|stall| (stall.blocks, stall.detected)),
+            deaths_of_others: figures.links.map(|links| links.deaths_of_others),
+            deaths_told_by_victims: figures.links.map(|links| links.told_by_victims),
+            transitions_per_minute: figures.links.map(|links| links.transitions_per_minute),
+            contact_bytes: figures.contact.map(|(bytes, _)| bytes),
+            contact_queue_max: figures.contact.map(|(_, queue)| queue),
+            poison_s: figures.poison.as_ref().and_then(|all| worst(all.iter().map(|one| one.alive_again_s))),
+            poison: figures.poison.clone(),
+            in_degree_mean: figures.view.map(|view| view.degrees.mean),
+            in_degree_min: figures.view.map(|view| view.degrees.min),
+            in_degree_max: figures.view.map(|view| view.degrees.max),
+            in_degree_cv: figures.view.map(|view| view.degrees.cv),
+            in_degree_dispersion: figures.view.map(|view| view.degrees.dispersion),
+            components: figures.view.map(|view| view.components),
+            dead_out_s: figures.view.and_then(|view| view.dead_out_s),
+            spread_after_crash_s: figures.view.and_then(|view| view.spread_after_crash_s),
         }
     }
 }
 
 pub(crate) fn seconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e6
+}
+
+/// The middle of some figures, the upper one of two.
+pub(crate) fn median(figures: &mut [f64]) -> Option<f64> {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
+}
+
+/// The greatest of some figures that are.
+pub(crate) fn worst(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    figures.flatten().max_by(f64::total_cmp)
 }
 
 const STREAM_SCENARIO: u64 = 16;

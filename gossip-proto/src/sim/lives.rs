@@ -54,7 +54,7 @@ impl Network {
     pub fn crash(&mut self, node: usize) {
         let slot = &mut self.slots[node];
         slot.node = None;
-        slot.backlog = 0;
+        (slot.backlog, slot.blocked) = (0, (0, 0));
         slot.timer.at = u64::MAX;
         slot.timer.generation = slot.timer.generation.wrapping_add(1);
         self.set_condition(node, Condition::Gone);
@@ -96,6 +96,18 @@ impl Network {
             self.queue.push(until, Due::Wake(node as u32, slot.pauses));
             self.set_condition(node, Condition::Paused(Instant::from_micros(until)));
             self.trace.note(self.now, self.slots[node].addr, format_args!("pauses for {time:?}"));
+        }
+    }
+
+    /// Blocks a node's sockets for a while: its timers run on, but what it sends leaves afterwards, and what reaches it
+    /// waits in the receive buffer till then; as when the threads that do the work of the network starve.
+    pub fn block(&mut self, node: usize, time: Duration) {
+        let until = self.now.saturating_add(micros(time));
+        let slot = &mut self.slots[node];
+        if slot.is_up() {
+            slot.blocked = (until.max(slot.blocked.0), 0);
+            slot.was_down = true;
+            self.trace.note(self.now, self.slots[node].addr, format_args!("is blocked for {time:?}"));
         }
     }
 

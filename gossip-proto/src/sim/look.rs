@@ -7,7 +7,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::network::Network;
-use super::record::Watch;
+use super::record::{Suspects, Watch};
 use super::trace::TraceFilter;
 use crate::{Entry, Node};
 
@@ -38,6 +38,20 @@ impl Network {
     pub fn watch(&mut self, key: &[u8]) {
         let seen_at = vec![None; self.slots.len()];
         self.record.watch = Some(Watch { key: key.into(), since: self.now, seen_at, count: 0 });
+    }
+
+    /// Counts from now on how often each node changes its mind about these.
+    pub(crate) fn suspect(&mut self, nodes: &[usize]) {
+        let observers = self.slots.len();
+        let changes = vec![0; nodes.len() * observers];
+        self.record.suspects = Some(Suspects { nodes: nodes.into(), observers, changes, told: 0 });
+    }
+
+    /// Takes these, and no others, for nodes that were down: their deaths are no false ones of the healthy.
+    pub(crate) fn mark_down(&mut self, nodes: &[usize]) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            slot.was_down = nodes.contains(&index);
+        }
     }
 
     /// Counts a node as having told of the watched key: its writer need not be told what it wrote.

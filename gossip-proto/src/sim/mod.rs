@@ -61,12 +61,14 @@ mod report;
 mod scenario;
 mod scenarios;
 mod slot;
+mod table;
 mod trace;
 
 pub use faults::{CutId, Faults, Latency};
 pub use network::{Counts, Network};
 pub use record::{Deaths, Happening, MemberFigures, Record, Seen};
-pub use report::{Report, TraceHash};
-pub use scenario::{Progress, Scenario, Spec, UnknownScenario, run};
+pub use report::{Poisoning, Report, TraceHash};
+pub use scenario::{Block, Progress, Scenario, Spec, UnknownScenario, UnknownVictims, Victims, run};
 pub use slot::{Condition, Setup, Traffic};
+pub use table::{Variant, lifeguard_table, membership_table};
 pub use trace::TraceFilter;

@@ -118,6 +118,8 @@ impl Network {
             timer: Timer::default(),
             pauses: 0,
             backlog: 0,
+            blocked: (0, 0),
+            inbound: 0,
             traffic: Traffic::default(),
             was_down: false,
             knows_all: false,
@@ -206,6 +208,7 @@ impl Network {
         let (at, flight) = self.pool.take();
         (flight.from, flight.to, flight.sent_at, flight.marks) = (from, to as u32, self.now, Marks(Marks::FORGED));
         flight.bytes.extend_from_slice(datagram);
+        self.slots[to].inbound(1);
         self.queue.push(self.now.saturating_add(micros(delay)), Due::Arrival(at));
     }
 

@@ -59,6 +59,8 @@ pub struct MemberFigures {
     pub deaths: u64,
     /// Deaths of members that ran, neither paused nor cut off from the observer.
     pub false_deaths: u64,
+    /// False deaths of members that had never been off, paused or restarted, whoever told them (Lifeguard's FP).
+    pub deaths_of_healthy: u64,
     /// False deaths where neither observer nor subject had ever been off, paused or restarted (Lifeguard's FP-).
     pub healthy_false_deaths: u64,
     /// Deaths of members that ran and were paused, or cut off from the observer.
@@ -90,7 +92,33 @@ pub struct Record {
     pub(crate) conflicts: u64,
     pub(crate) lagged: u64,
     pub(crate) watch: Option<Watch>,
+    pub(crate) suspects: Option<Suspects>,
     pub(crate) log: Option<Vec<Seen>>,
+}
+
+/// How often each observer changed its mind about some nodes, and whom they declared dead.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    pub(crate) nodes: Vec<usize>,
+    pub(crate) observers: usize,
+    /// Deaths and returns of each of the nodes, observer by observer.
+    pub(crate) changes: Vec<u32>,
+    /// Deaths that these nodes told of others.
+    pub(crate) told: u64,
+}
+
+impl Suspects {
+    pub(crate) fn see(&mut self, observer: usize, subject: usize, change: MemberChange) {
+        self.told += u64::from(change == MemberChange::Died && self.nodes.contains(&observer));
+        if !matches!(change, MemberChange::Died | MemberChange::Left | MemberChange::Returned) {
+            return;
+        }
+        if let Some(which) = self.nodes.iter().position(|&node| node == subject) {
+            if let Some(changes) = self.changes.get_mut(which * self.observers + observer) {
+                *changes += 1;
+            }
+        }
+    }
 }
 
 /// The spread of one key.
@@ -170,6 +198,13 @@ impl Record {
             deaths.count += 1;
             deaths.first.get_or_insert(Instant::from_micros(now));
             deaths.last = Some(Instant::from_micros(now));
+        }
+    }
+
+    /// Forgets the deaths of one node, so that the next is its first again.
+    pub(crate) fn forget_deaths(&mut self, subject: usize) {
+        if let Some(deaths) = self.deaths.get_mut(subject) {
+            *deaths = Deaths::default();
         }
     }
 

@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use std::vec::Vec;
+
 use serde::{Serialize, Serializer};
 
 /// The figures of one run. What a scenario does not measure is `None`.
@@ -37,9 +39,10 @@ pub struct Report {
     pub datagram_len_max: usize,
     /// When all knew all (`newcomer`: when the newcomer knew all), from the begin of the window.
     pub all_know_s: Option<f64>,
-    /// When the first node declared the crashed one dead, from the crash.
+    /// When the first node declared the crashed one dead, from the crash; of several, and of the blocked ones in `stall`,
+    /// the median.
     pub first_detect_s: Option<f64>,
-    /// When the last node knew that the crashed one is dead, from the crash.
+    /// When the last node knew that the crashed ones are dead, from the crash.
     pub last_detect_s: Option<f64>,
     /// Deaths of nodes that ran and could be reached, each counted once per observer.
     pub false_deaths: Option<u64>,
@@ -72,6 +75,63 @@ pub struct Report {
     pub writes: Option<u64>,
     /// `writers`: entry events that told of a conflict.
     pub conflicts: Option<u64>,
+    /// `stall`: deaths of nodes that were not blocked, told by anybody (Lifeguard's FP).
+    pub fp: Option<u64>,
+    /// `stall`: deaths of nodes that were not blocked, told by others that were not (Lifeguard's FP-).
+    pub fp_healthy: Option<u64>,
+    /// `stall`: how many times a node was blocked, and how many of these times it was declared dead meanwhile.
+    pub detections: Option<(u64, u64)>,
+    /// `oneway`, `flap`: deaths of nodes whose links were whole, each counted once per observer.
+    pub deaths_of_others: Option<u64>,
+    /// `oneway`, `flap`: how many of these were told by the nodes whose links were not.
+    pub deaths_told_by_victims: Option<u64>,
+    /// `oneway`, `flap`: how often a minute one observer took one of the victims for dead or for returned, at most.
+    pub transitions_per_minute: Option<f64>,
+    /// `storm`: bytes that the contact sent and received until all knew all.
+    pub contact_bytes: Option<u64>,
+    /// `storm`: the most datagrams that were under way to the contact at once.
+    pub contact_queue_max: Option<u32>,
+    /// `poison`: when every view had the victim alive for good, from the last forged datagram, worst of all attacks that
+    /// ended so.
+    pub poison_s: Option<f64>,
+    /// `poison`: what came of each attack.
+    #[serde(serialize_with = "sequence")]
+    pub poison: Option<Vec<Poisoning>>,
+    /// `view`: in how many views a node is, on average.
+    pub in_degree_mean: Option<f64>,
+    /// `view`: in how many views the node is that is in fewest.
+    pub in_degree_min: Option<u64>,
+    /// `view`: in how many views the node is that is in most.
+    pub in_degree_max: Option<u64>,
+    /// `view`: the standard deviation of the in-degrees as a fraction of their mean.
+    pub in_degree_cv: Option<f64>,
+    /// `view`: the variance of the in-degrees as a multiple of that of uniform samples (χ² per degree of freedom): 1 when
+    /// views are uniform and independent of each other, less when they are evener, more when some nodes are favoured.
+    pub in_degree_dispersion: Option<f64>,
+    /// `view`: into how many parts the union of the views falls at the moment of the crash, without the crashed: 1 is
+    /// whole.
+    pub components: Option<u64>,
+    /// `view`: when the last view had lost the last of the crashed nodes, from the crash.
+    pub dead_out_s: Option<f64>,
+    /// `view`: when all had a key that one wrote after the crash; `converged_s` is that of a key written before it.
+    pub spread_after_crash_s: Option<f64>,
+}
+
+/// What came of an attack by forged datagrams.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Poisoning {
+    /// What was forged.
+    pub attack: &'static str,
+    /// How long after the last forged datagram some view still had a victim that was not alive, or alive elsewhere;
+    /// `None`: to the end.
+    pub alive_again_s: Option<f64>,
+    /// How many deaths of victims were told.
+    pub deaths: u64,
+    /// The most views at once in which a victim was not alive, or not where it is.
+    pub views_max: u64,
+    /// Bytes that a node sent per second meanwhile: an attack may also be one on the network.
+    pub bytes_per_node_s: f64,
 }
 
 /// The hash of a run, printed as 16 hexadecimal digits.
@@ -90,6 +150,14 @@ impl Serialize for TraceHash {
     }
 }
 
+/// As serde does it when it is built for an allocator.
+fn sequence<S: Serializer>(all: &Option<Vec<Poisoning>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match all {
+        Some(all) => serializer.collect_seq(all),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// What a scenario measures beyond the traffic; the rest of a [`Report`] is the same for all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
@@ -105,4 +173,45 @@ pub(crate) struct Figures {
     pub(crate) converged: bool,
     /// Deaths and returns are part of the plan, so a return is not needless.
     pub(crate) returns_planned: bool,
+    pub(crate) stall: Option<Stall>,
+    pub(crate) links: Option<BrokenLinks>,
+    pub(crate) contact: Option<(u64, u32)>,
+    pub(crate) poison: Option<Vec<Poisoning>>,
+    pub(crate) view: Option<View>,
+}
+
+/// What `stall` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stall {
+    pub(crate) fp: u64,
+    pub(crate) fp_healthy: u64,
+    pub(crate) blocks: u64,
+    pub(crate) detected: u64,
+}
+
+/// What `oneway` and `flap` measure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BrokenLinks {
+    pub(crate) deaths_of_others: u64,
+    pub(crate) told_by_victims: u64,
+    pub(crate) transitions_per_minute: f64,
+}
+
+/// What `view` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) degrees: Degrees,
+    pub(crate) components: u64,
+    pub(crate) dead_out_s: Option<f64>,
+    pub(crate) spread_after_crash_s: Option<f64>,
+}
+
+/// In how many views nodes are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Degrees {
+    pub(crate) mean: f64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+    pub(crate) cv: f64,
+    pub(crate) dispersion: f64,
 }

@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{membership, state};
+use super::scenarios::{membership, poison, state, unrest, view};
 use super::trace::TraceFilter;
 use crate::config::{Config, Spread};
 
@@ -25,9 +25,9 @@ pub enum Scenario {
     Newcomer,
     /// A settled swarm, and nothing happens: what does that cost?
     Idle,
-    /// A settled swarm; one node crashes.
+    /// A settled swarm; one node crashes, or several at once ([`Spec::victims`]).
     Crash,
-    /// A settled swarm is split in random halves for 60 s.
+    /// A settled swarm is split in random halves for 60 s, or for [`Spec::seconds`].
     Split,
     /// A settled swarm; one node writes one entry.
     Spread,
@@ -35,11 +35,25 @@ pub enum Scenario {
     Writers,
     /// A long run on lossy links: who is declared dead wrongly?
     Loss,
+    /// A settled swarm; 8 nodes ([`Spec::victims`]) are blocked for 16.4 s and free for 1 s by turns, for 120 s; five
+    /// times, each time others, with a minute's rest between (the experiment of the Lifeguard paper).
+    Stall,
+    /// A settled swarm; half the others cannot hear one node ([`Spec::victims`]), which can hear them, to the end.
+    Oneway,
+    /// A settled swarm; the links of one node ([`Spec::victims`]) fail for half a second in every second, to the end.
+    Flap,
+    /// A settled swarm; 100 nodes ([`Spec::joiners`]) join at once through one member.
+    Storm,
+    /// A settled swarm; somebody who knows its key sends forged datagrams about its members.
+    Poison,
+    /// A settled swarm whose tables are smaller than it ([`Spec::members`]): how even its views are, and what is left of
+    /// it when half of it ([`Spec::victims`]) crashes at once.
+    View,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -48,6 +62,12 @@ impl Scenario {
         Self::Spread,
         Self::Writers,
         Self::Loss,
+        Self::Stall,
+        Self::Oneway,
+        Self::Flap,
+        Self::Storm,
+        Self::Poison,
+        Self::View,
     ];
 
     /// Its name, as on the command line.
@@ -62,6 +82,12 @@ impl Scenario {
             Self::Spread => "spread",
             Self::Writers => "writers",
             Self::Loss => "loss",
+            Self::Stall => "stall",
+            Self::Oneway => "oneway",
+            Self::Flap => "flap",
+            Self::Storm => "storm",
+            Self::Poison => "poison",
+            Self::View => "view",
         }
     }
 }
@@ -93,6 +119,75 @@ impl FromStr for Scenario {
     }
 }
 
+/// How many nodes something befalls. Reads and prints as `8` or `5%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victims {
+    /// So many.
+    Count(usize),
+    /// So many in a hundred, rounded up.
+    Percent(usize),
+}
+
+impl Victims {
+    /// How many they are in a swarm of this many: at least 1, and at least one node is spared.
+    #[must_use]
+    pub fn of(self, nodes: usize) -> usize {
+        let count = match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => nodes.saturating_mul(percent).div_ceil(100),
+        };
+        count.clamp(1, nodes.saturating_sub(1).max(1))
+    }
+}
+
+impl fmt::Display for Victims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// What is blocked in [`Scenario::Stall`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Block {
+    /// The whole process, as by a stop of the garbage collector: when it goes on, it finds all its deadlines passed, and
+    /// looks at them before it reads what has come meanwhile.
+    #[default]
+    Process,
+    /// Its sockets alone, as when the threads that do the work of the network starve: its timers run on, and it hears no
+    /// answers.
+    Sockets,
+}
+
+/// This names no number of victims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownVictims;
+
+impl fmt::Display for UnknownVictims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it must be a number of nodes, such as 8, or a part of them, such as 5%")
+    }
+}
+
+impl core::error::Error for UnknownVictims {}
+
+impl FromStr for Victims {
+    type Err = UnknownVictims;
+
+    fn from_str(text: &str) -> Result<Self, UnknownVictims> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.parse().map(Self::Percent),
+            None => text.parse().map(Self::Count),
+        };
+        match parsed {
+            Ok(Self::Count(0) | Self::Percent(0 | 101..)) | Err(_) => Err(UnknownVictims),
+            Ok(victims) => Ok(victims),
+        }
+    }
+}
+
 /// What to run. Start from [`Spec::new`] and change single fields.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -104,8 +199,9 @@ pub struct Spec {
     pub loss_ppm: u32,
     /// Where all randomness comes from.
     pub seed: u64,
-    /// How long the window is, or how long to wait at most for what the scenario waits for. `None`: 60 s for `idle`,
-    /// 600 s for the others.
+    /// How long the window is, or how long to wait at most for what the scenario waits for; in `split` how long the split
+    /// lasts, in `stall` each repetition, in `poison` how long each attack is watched. `None`: 60 s for `idle`, `split`
+    /// and `poison`, 120 s for `stall`, 3,600 s for `flap`, 600 s for the others.
     pub seconds: Option<u64>,
     /// The configuration of every node. Default: [`Config::lan`].
     pub config: Config,
@@ -119,6 +215,19 @@ pub struct Spec {
     pub bytes: usize,
     /// The length of the value in `spread`, in bytes. Default 100.
     pub value_len: usize,
+    /// Whom it befalls: the crashed, the blocked, the badly linked. `None`: 8 nodes in `stall`, half of them in `view`,
+    /// one elsewhere.
+    pub victims: Option<Victims>,
+    /// How many nodes join at once in `storm`. Default 100.
+    pub joiners: usize,
+    /// How long nodes are blocked in `stall`. Default 16.4 s.
+    pub blocked: Duration,
+    /// How long they are free between two blocks. Default 1 s.
+    pub free: Duration,
+    /// What is blocked in `stall`. Default: the whole process.
+    pub block: Block,
+    /// How many times `stall` is done. Default 5.
+    pub repetitions: u32,
     /// Everything else that happens on links; its loss is replaced by [`Spec::loss_ppm`]. Default: 1 to 10 ms, and
     /// nothing worse.
     pub faults: Faults,
@@ -129,12 +238,12 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// This scenario with 64 nodes, no loss and seed 1.
+    /// This scenario with 64 nodes (`stall`: 128), no loss and seed 1.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         Self {
             scenario,
-            nodes: 64,
+            nodes: if scenario == Scenario::Stall { 128 } else { 64 },
             loss_ppm: 0,
             seed: 1,
             seconds: None,
@@ -144,6 +253,12 @@ impl Spec {
             entries: 64,
             bytes: 65_536,
             value_len: 100,
+            victims: None,
+            joiners: 100,
+            blocked: Duration::from_millis(16_400),
+            free: Duration::from_secs(1),
+            block: Block::Process,
+            repetitions: 5,
             faults: Faults::default(),
             trace: None,
             checks: true,
@@ -201,6 +316,12 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::Loss => membership::loss(&mut lab),
         Scenario::Spread => state::spread(&mut lab),
         Scenario::Writers => state::writers(&mut lab),
+        Scenario::Stall => unrest::stall(&mut lab),
+        Scenario::Oneway => unrest::oneway(&mut lab),
+        Scenario::Flap => unrest::flap(&mut lab),
+        Scenario::Storm => unrest::storm(&mut lab),
+        Scenario::Poison => poison::poison(&mut lab),
+        Scenario::View => view::view(&mut lab),
     };
     lab.report(&figures)
 }
@@ -239,6 +360,8 @@ impl fmt::Display for Command<'_> {
             ("entries", Some(spec.entries as u64), Some(usual.entries as u64)),
             ("bytes", Some(spec.bytes as u64), Some(usual.bytes as u64)),
             ("value-len", Some(spec.value_len as u64), Some(usual.value_len as u64)),
+            ("joiners", Some(spec.joiners as u64), Some(usual.joiners as u64)),
+            ("repetitions", Some(spec.repetitions.into()), Some(usual.repetitions.into())),
             ("fanout", Some(own.fanout.into()), Some(lan.fanout.into())),
             ("rumor-mult", Some(own.rumor_mult.into()), Some(lan.rumor_mult.into())),
             ("suspicion-mult", Some(own.suspicion_mult.into()), Some(lan.suspicion_mult.into())),
@@ -251,7 +374,12 @@ impl fmt::Display for Command<'_> {
                 write!(f, " --{name} {value}")?;
             }
         }
+        if let Some(victims) = spec.victims {
+            write!(f, " --victims {victims}")?;
+        }
         let durations = [
+            ("blocked", spec.blocked, usual.blocked),
+            ("free", spec.free, usual.free),
             ("gossip-interval", own.gossip_interval, lan.gossip_interval),
             ("gossip-interval-max", own.gossip_interval_max, lan.gossip_interval_max),
             ("probe-interval", own.probe_interval, lan.probe_interval),
@@ -262,6 +390,9 @@ impl fmt::Display for Command<'_> {
             if value != usual {
                 write!(f, " --{name}-ms {}", value.as_millis())?;
             }
+        }
+        if spec.block == Block::Sockets {
+            f.write_str(" --block sockets")?;
         }
         match own.spread {
             Spread::PushPull => Ok(()),
@@ -314,6 +445,17 @@ mod tests {
         );
         spec.loss_ppm = 120_001;
         assert!(spec.command().contains("--loss 0.120001 "));
+    }
+
+    #[test]
+    fn victims_lead_back() {
+        for text in ["8", "5%", "100%"] {
+            assert_eq!(text.parse::<Victims>().map(|victims| victims.to_string()), Ok(text.into()));
+        }
+        assert!(["", "0", "0%", "101%", "-1", "5 %", "x"].iter().all(|text| text.parse::<Victims>().is_err()));
+        let of = |victims: Victims| [2, 16, 256].map(|nodes| victims.of(nodes));
+        assert_eq!(of(Victims::Percent(5)), [1, 1, 13]);
+        assert_eq!(of(Victims::Count(8)), [1, 8, 8]);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Traffic {
     pub received: u64,
     /// Their bytes.
     pub received_bytes: u64,
+    /// The most datagrams that were under way to it, or waited in its receive buffer, at once.
+    pub inbound_max: u32,
 }
 
 /// Whether a node runs.
@@ -86,8 +88,12 @@ pub(crate) struct Slot {
     pub(crate) clock: Clock,
     pub(crate) timer: Timer,
     pub(crate) pauses: u32,
-    /// Bytes that wait in the receive buffer during a pause.
+    /// What the receive buffer is charged for what waits in it during a pause.
     pub(crate) backlog: usize,
+    /// Until when its sockets are blocked, and how many of its datagrams wait to be sent then.
+    pub(crate) blocked: (u64, u32),
+    /// Datagrams that are under way to it, or wait.
+    pub(crate) inbound: u32,
     pub(crate) traffic: Traffic,
     /// It was off, paused or restarted since the figures were reset.
     pub(crate) was_down: bool,
@@ -99,6 +105,12 @@ impl Slot {
     /// Whether it takes part: paused ones do.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.condition, Condition::Up | Condition::Paused(_))
+    }
+
+    /// Counts datagrams that are now under way to it.
+    pub(crate) fn inbound(&mut self, more: u32) {
+        self.inbound += more;
+        self.traffic.inbound_max = self.traffic.inbound_max.max(self.inbound);
     }
 
     /// Whether it knows as many live members as there are nodes up, or as its table holds.

@@ -2,6 +2,9 @@
 
 mod fuzz_bodies;
 mod sim_determinism;
+mod sim_figures;
 mod sim_network;
 mod sim_scenarios;
+mod sim_table;
+mod sim_unrest;
 mod tidy;

@@ -6,11 +6,12 @@ use core::time::Duration;
 
 use std::vec::Vec;
 
-use crate::sim::lab::{Lab, seconds};
+use crate::MemberState;
+use crate::sim::lab::{Lab, median, seconds};
 use crate::sim::network::Network;
 use crate::sim::report::Figures;
+use crate::sim::scenario::Victims;
 use crate::time::Instant;
-use crate::{MemberState, Node};
 
 /// All nodes at once through one contact, until all know all.
 pub(crate) fn cold_start(lab: &mut Lab<'_>) -> Figures {
@@ -52,29 +53,33 @@ pub(crate) fn idle(lab: &mut Lab<'_>) -> Figures {
     agreed(lab, Figures { converged, ..Figures::default() })
 }
 
-/// One node, any but the contact, loses power: until all others know.
+/// Some nodes, any but the contact, lose power at once: until all others know.
 pub(crate) fn crash(lab: &mut Lab<'_>) -> Figures {
     lab.settle(lab.spec.nodes, REST);
-    let victim = 1 + lab.dice.index(lab.spec.nodes - 1);
-    lab.net.crash(victim);
+    let victims = lab.victims(Victims::Count(1));
+    for &victim in &victims {
+        lab.net.crash(victim);
+    }
     let crashed_at = lab.net.now();
     // Everybody is asked only when somebody has told of a death: that is exact, and costs little.
-    let mut asked = 0;
+    let (mut asked, mut ignorant) = (0, Ignorant::default());
     let known = lab.run_to(lab.spec.window(600), |net| {
-        let deaths = net.record().deaths_of(victim).count;
-        deaths != std::mem::replace(&mut asked, deaths) && all_miss(net, victim)
+        let deaths = net.record().members().deaths;
+        deaths != std::mem::replace(&mut asked, deaths) && ignorant.none(net, &victims)
     });
-    let deaths = lab.net.record().deaths_of(victim);
+    let deaths = victims.iter().map(|&victim| lab.net.record().deaths_of(victim));
     let after = |at: Instant| seconds(at - crashed_at);
+    let mut first: Vec<f64> = deaths.clone().filter_map(|deaths| deaths.first.map(after)).collect();
+    let last = deaths.filter_map(|deaths| deaths.last).max();
     Figures {
-        first_detect_s: deaths.first.map(after),
-        last_detect_s: deaths.last.filter(|_| known).map(after),
+        first_detect_s: median(&mut first),
+        last_detect_s: last.filter(|_| known).map(after),
         converged: known,
         ..Figures::default()
     }
 }
 
-/// Random halves do not reach each other for 60 s: until all know all again, and 30 s more to see that it stays so.
+/// Random halves do not reach each other for a while: until all know all again, and 30 s more to see that it stays so.
 pub(crate) fn split(lab: &mut Lab<'_>) -> Figures {
     lab.settle(lab.spec.nodes, REST);
     let mut nodes: Vec<usize> = (0..lab.spec.nodes).collect();
@@ -82,11 +87,11 @@ pub(crate) fn split(lab: &mut Lab<'_>) -> Figures {
     let (one, other) = nodes.split_at(nodes.len() / 2);
     let cut = lab.net.split(one.iter().copied(), other.iter().copied());
     lab.phase("split");
-    lab.run_for(SPLIT);
+    lab.run_for(lab.spec.window(60));
     lab.net.heal(cut);
     lab.phase("healing");
     let healing_since = lab.net.now();
-    let healed = lab.run_to(lab.spec.window(600), Network::all_know_all);
+    let healed = lab.run_to(HEAL_MAX, Network::all_know_all);
     let healed_s = healed.then(|| lab.seconds_since(healing_since));
     lab.run_for(REST);
     let converged = healed && lab.net.all_know_all() && lab.net.roots_agree();
@@ -101,17 +106,37 @@ pub(crate) fn loss(lab: &mut Lab<'_>) -> Figures {
     Figures { converged, ..Figures::default() }
 }
 
-/// Whether no running node takes this one for alive or suspect.
-fn all_miss(net: &Network, victim: usize) -> bool {
-    let id = net.id_of(victim);
-    let misses = |node: &Node<'_>| {
-        node.member(id).is_none_or(|member| matches!(member.state, MemberState::Dead | MemberState::Left))
-    };
-    net.running().filter_map(|index| net.node(index)).all(misses)
+/// The node that was last found to take a victim for alive or suspect: whoever asks again asks it first.
+#[derive(Default)]
+pub(crate) struct Ignorant {
+    node: usize,
+    victim: usize,
+}
+
+impl Ignorant {
+    /// Whether no running node takes any of these for alive or suspect.
+    pub(crate) fn none(&mut self, net: &Network, victims: &[usize]) -> bool {
+        let Some(&last) = victims.get(self.victim) else { return true };
+        if knows(net, self.node, last) {
+            return false;
+        }
+        for (which, &victim) in victims.iter().enumerate() {
+            if let Some(node) = net.running().find(|&node| knows(net, node, victim)) {
+                *self = Self { node, victim: which };
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn knows(net: &Network, node: usize, victim: usize) -> bool {
+    let member = net.node(node).and_then(|node| node.member(net.id_of(victim)));
+    member.is_some_and(|member| matches!(member.state, MemberState::Alive | MemberState::Suspect))
 }
 
 /// Checks what must be true of a swarm that says it has converged.
-fn agreed(lab: &Lab<'_>, figures: Figures) -> Figures {
+pub(crate) fn agreed(lab: &Lab<'_>, figures: Figures) -> Figures {
     if figures.converged && lab.net.roots_agree() {
         lab.net.assert_agreement();
     }
@@ -121,8 +146,8 @@ fn agreed(lab: &Lab<'_>, figures: Figures) -> Figures {
 /// The bare list of members: id 8, IPv4 address and port 6, state 1, incarnation 1.
 const RAW_MEMBER_LEN: usize = 16;
 /// A swarm that knows itself comes to rest in this time.
-const REST: Duration = Duration::from_secs(30);
+pub(crate) const REST: Duration = Duration::from_secs(30);
 /// After this, all intervals have grown to their longest.
 const REST_LONG: Duration = Duration::from_secs(120);
-const SPLIT: Duration = Duration::from_secs(60);
-const CONVERGE_MAX: Duration = Duration::from_secs(60);
+const HEAL_MAX: Duration = Duration::from_secs(600);
+pub(crate) const CONVERGE_MAX: Duration = Duration::from_secs(60);

@@ -1,4 +1,7 @@
 //! How each scenario goes.
 
 pub(crate) mod membership;
+pub(crate) mod poison;
 pub(crate) mod state;
+pub(crate) mod unrest;
+pub(crate) mod view;
