@@ -6,6 +6,9 @@
 mod datagram;
 mod message;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use datagram::{Envelope, Header, Writer, close, open};
 #[cfg(feature = "sim")]
 pub(crate) use datagram::{Messages, describe};

@@ -1,6 +1,8 @@
 //! The integration tests of the core, in one binary; files are named for behaviours.
 
 mod fuzz_bodies;
+mod invariants;
+mod readme;
 mod sim_determinism;
 mod sim_figures;
 mod sim_network;

@@ -1,0 +1,297 @@
+//! Golden bytes: what every message and the envelope look like on the wire, for good. A change here is another version.
+
+use std::format;
+use std::string::String;
+use std::vec;
+use std::vec::Vec;
+
+use super::datagram::{Envelope, Header, Writer, close, open};
+use super::message::{Accusation, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};
+use crate::slab::index::{Key, Prefix};
+use crate::{Addr, Config, Instant, Memory, Node, NodeId, Rejected, Seed, SwarmKey};
+
+const ALICE: NodeId = NodeId(0x8877_6655_4433_2211);
+const BOB: NodeId = NodeId(0x0b);
+const ALICE_HEX: &str = "1122334455667788";
+const BOB_HEX: &str = "0b00000000000000";
+
+/// Every message, and its bytes. An id, a key and a salt are fixed bytes, ids and numbers least significant first, keys
+/// most significant first; incarnations and lengths are varints.
+fn golden() -> Vec<(Message<'static>, String)> {
+    let v4 = Addr::new(&[0x1c, 0x68, 127, 0, 0, 1]).unwrap();
+    let radio = Addr::new(&[0xab, 0xcd]).unwrap();
+    let key = Key::new(0x0102_0304, 0x0506_0708_090a_0b0c);
+    let member = |tags| MemberItem { id: ALICE, incarnation: 300, addr: v4, tags_version: 1, tags };
+    let accusation = Accusation { id: ALICE, incarnation: 2, by: BOB };
+    let version =
+        |context: &[Seen]| VersionId { stamp: 0x1122, writer: 0x33, context: context.iter().copied().collect() };
+    let seen = |writer| Seen { writer, stamp: 5 };
+    let entry = |kind, context: &[Seen], value| EntryItem { kind, key: b"a/k", version: version(context), value };
+    let digests = |from, prefix, present, digests| {
+        Message::Digests(Digests { table: Table::Entries, from, prefix, salt: 0xa1b2_c3d4, present, digests })
+    };
+    let items = |prefix, last, digests| {
+        Message::Items(Items { table: Table::Members, prefix, salt: 0xa1b2_c3d4, last, digests })
+    };
+    let number = 0x0102_0304;
+    let three = |n: u64| format!("{:02x}00000000000000 0500000000000000", n);
+    vec![
+        (Message::Ping(number), "00 04030201".into()),
+        (Message::Ack(number), "01 04030201".into()),
+        (Message::PingReq { number, target: ALICE, addr: v4 }, format!("02 04030201 {ALICE_HEX} 06 1c687f000001")),
+        (Message::Join(member(b"")), format!("03 {ALICE_HEX} ac02 06 1c687f000001 01 00")),
+        (Message::Alive(member(b"\x01k\x01v")), format!("04 {ALICE_HEX} ac02 06 1c687f000001 01 04 016b0176")),
+        (Message::Suspect(accusation), format!("05 {ALICE_HEX} 02 {BOB_HEX}")),
+        (Message::Dead(accusation), format!("06 {ALICE_HEX} 02 {BOB_HEX}")),
+        (Message::Left { id: ALICE, incarnation: u32::MAX }, format!("07 {ALICE_HEX} ffffffff0f")),
+        (
+            Message::Entry(entry(0, &[], Some(b"v"))),
+            "08 00 03 612f6b 2211000000000000 3300000000000000 00 01 01 76".into(),
+        ),
+        (
+            Message::Entry(entry(1, &[seen(1), seen(2), seen(3)], Some(b""))),
+            format!("08 01 03 612f6b 2211000000000000 3300000000000000 03 {}{}{} 01 00", three(1), three(2), three(3)),
+        ),
+        (Message::Entry(entry(0, &[], None)), "08 00 03 612f6b 2211000000000000 3300000000000000 00 00".into()),
+        (Message::Offer { key, digest: number }, "09 0102030405060708090a0b0c 04030201".into()),
+        (Message::Want(key), "0a 0102030405060708090a0b0c".into()),
+        (Message::Root { table: Table::Members, digest: 0x0102 }, "0b 00 0201000000000000".into()),
+        (Message::Root { table: Table::Entries, digest: u64::MAX }, "0b 01 ffffffffffffffff".into()),
+        (
+            digests(0, Prefix::ROOT, 0x8001, b"\x01\x02\x03\x04\x05\x06\x07\x08"),
+            "0c 01 00 00 00 d4c3b2a1 0180 08 0102030405060708".into(),
+        ),
+        // Twelve bits take two bytes, of which the last half is zero.
+        (digests(4, Prefix::of(key, 12), 0, b""), "0c 01 04 0c 02 0100 d4c3b2a1 0000 00".into()),
+        (items(Prefix::ROOT, false, b""), "0d 00 00 00 d4c3b2a1 00 00".into()),
+        (
+            items(Prefix::of(key, 96), true, b"\x01\x02\x03\x04"),
+            "0d 00 60 0c 0102030405060708090a0b0c d4c3b2a1 01 04 01020304".into(),
+        ),
+        (Message::Copies, "0e".into()),
+        (Message::Nack(number), "0f 04030201".into()),
+        (Message::Seen(radio), "10 02 abcd".into()),
+    ]
+}
+
+/// The tag of a message; a variant that is not here does not compile.
+fn tag(message: &Message<'_>) -> u8 {
+    match message {
+        Message::Ping(_) => 0,
+        Message::Ack(_) => 1,
+        Message::PingReq { .. } => 2,
+        Message::Join(_) => 3,
+        Message::Alive(_) => 4,
+        Message::Suspect(_) => 5,
+        Message::Dead(_) => 6,
+        Message::Left { .. } => 7,
+        Message::Entry(_) => 8,
+        Message::Offer { .. } => 9,
+        Message::Want(_) => 10,
+        Message::Root { .. } => 11,
+        Message::Digests(_) => 12,
+        Message::Items(_) => 13,
+        Message::Copies => 14,
+        Message::Nack(_) => 15,
+        Message::Seen(_) => 16,
+    }
+}
+const TAGS: u8 = 17;
+
+#[test]
+fn every_message_has_its_bytes() {
+    let mut tags = Vec::new();
+    for (message, bytes) in golden() {
+        let bytes = hex(&bytes);
+        assert_eq!(show(&encode(&message)), show(&bytes), "{message:?}");
+        assert_eq!(bytes[0], tag(&message), "{message:?}");
+        assert_eq!(decode(&bytes), [Ok(message)]);
+        tags.push(bytes[0]);
+    }
+    tags.dedup();
+    assert!(tags.into_iter().eq(0..TAGS), "every message once at least, and in order");
+}
+
+#[test]
+fn messages_follow_one_another_without_a_gap() {
+    let all: Vec<u8> = golden().iter().flat_map(|(_, bytes)| hex(bytes)).collect();
+    assert!(decode(&all).into_iter().eq(golden().into_iter().map(|(message, _)| Ok(message))));
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for (message, bytes) in golden() {
+        let bytes = hex(&bytes);
+        for len in 1..bytes.len() {
+            assert_eq!(decode(&bytes[..len]), [Err(Rejected::Malformed)], "{message:?} cut to {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn what_postcard_would_take_and_the_wire_does_not() {
+    let cases = [
+        ("a tag that nobody has", "11".into()),
+        ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00")),
+        ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00")),
+        ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),
+        ("seen at no address", "10 00".into()),
+        ("an address of 24 bytes", format!("10 18 {}", "00".repeat(24))),
+        ("a table that nobody has", "0b 02 0201000000000000".into()),
+        ("a context of four pairs", format!("08 00 01 61 {} 04 {} 00", "00".repeat(16), "00".repeat(64))),
+        ("an incarnation of 33 bits", format!("07 {ALICE_HEX} ffffffff1f")),
+        ("a prefix of 97 bits", format!("0c 01 00 61 0d {} d4c3b2a1 0000 00", "00".repeat(13))),
+        ("a prefix of no whole digits", "0c 01 00 02 01 00 d4c3b2a1 0000 00".into()),
+        ("a prefix with a byte too many", "0c 01 00 04 02 1000 d4c3b2a1 0000 00".into()),
+        ("digests of fewer parts than there are", "0c 01 00 00 00 d4c3b2a1 0300 04 01020304".into()),
+        ("digests of more parts than there are", "0c 01 00 00 00 d4c3b2a1 0000 04 01020304".into()),
+        ("digests from beyond their prefix", "0c 01 04 00 00 d4c3b2a1 0000 00".into()),
+        ("items with half a digest", "0d 00 00 00 d4c3b2a1 00 02 0102".into()),
+        ("a bool that is neither", "0d 00 00 00 d4c3b2a1 02 00".into()),
+        ("an option that is neither", "08 00 01 61 00000000000000000000000000000000 00 02".into()),
+    ];
+    for (what, bytes) in cases {
+        assert_eq!(decode(&hex(&bytes)), [Err(Rejected::Malformed)], "{what}");
+    }
+}
+
+#[test]
+fn bits_of_a_prefix_beyond_its_length_count_for_nothing() {
+    let clean = decode(&hex("0c 01 00 04 01 10 d4c3b2a1 0000 00")).len();
+    let bytes = hex("0c 01 00 04 01 1f d4c3b2a1 0000 00");
+    let prefix = Prefix::of(Key::new(0x1000_0000, 0), 4);
+    let [Ok(Message::Digests(digests))] = decode(&bytes)[..] else { panic!("{:?}", decode(&bytes)) };
+    assert_eq!((digests.prefix, clean), (prefix, 1));
+}
+
+/// An idle datagram: envelope, header and one ping are 24 bytes.
+#[test]
+fn the_envelope_has_its_bytes() {
+    // Byte 0, check, id, incarnation, root, load, ping.
+    let body = format!("{ALICE_HEX} 01 efbeadde 07 00 04030201");
+    let bound = hex(&format!("11 1d41b845 {body}"));
+    let unbound = hex(&format!("10 7328e067 {body}"));
+    assert_eq!(show(&datagram(Some(BOB))), show(&bound));
+    assert_eq!(show(&datagram(None)), show(&unbound));
+    assert_eq!(bound.len(), 24);
+    for mut bytes in [bound, unbound] {
+        let (header, messages) = open(&mut bytes, &envelope(BOB)).unwrap();
+        assert_eq!(header, HEADER);
+        assert!(messages.eq([Ok(Message::Ping(0x0102_0304))]));
+    }
+    let mut buf = [0; 64];
+    let longest = Header { incarnation: u32::MAX, ..HEADER };
+    assert_eq!(Writer::new(&mut buf, &longest).unwrap().len(), 5 + 18, "no header is longer");
+    assert!(Writer::new(&mut buf[..22], &longest).is_none());
+}
+
+/// One node hears what is no datagram for it, and says why it does not take it.
+#[test]
+fn what_is_refused_and_why() {
+    let good = datagram(Some(BOB));
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let sealed = |key: &str, from: NodeId, to: NodeId, body: &str| {
+        let mut bytes = [&[0; 5], &*hex(body)].concat();
+        let len = bytes.len();
+        let envelope = Envelope { key: SwarmKey::from_name(key), own: from };
+        close(&mut bytes, len, &envelope, Some(to)).to_vec()
+    };
+    let header = format!("{ALICE_HEX} 01 efbeadde 07");
+    let own = "0b00000000000000 01 efbeadde 07";
+    let mut cases = vec![
+        (vec![], Rejected::TooShort),
+        (good[..4].to_vec(), Rejected::TooShort),
+        (good[..5].to_vec(), Rejected::Check),
+        (good[..23].to_vec(), Rejected::Check),
+        ([&*good, &[0]].concat(), Rejected::Check),
+        (sealed("other swarm", ALICE, BOB, &header), Rejected::Check),
+        (sealed("golden", ALICE, NodeId(0x0c), &header), Rejected::Check),
+        (sealed("golden", ALICE, BOB, &header[..header.len() - 2]), Rejected::Malformed),
+        (sealed("golden", ALICE, BOB, &format!("{header} 00 04030201 11")), Rejected::Malformed),
+        (sealed("golden", ALICE, BOB, own), Rejected::OwnId),
+    ];
+    // Another version or profile is named before anything else is looked at.
+    cases.extend(
+        (0..=255).filter(|first| ![0x10, 0x11].contains(first)).map(|first| (with(0, first), Rejected::Version)),
+    );
+    // Bound or not is covered by the check, as is every other bit.
+    cases.push((with(0, 0x10), Rejected::Check));
+    cases.extend((8..24 * 8).map(|bit| (with(bit / 8, good[bit / 8] ^ 1 << (bit % 8)), Rejected::Check)));
+
+    let mut memory = Memory::<4, 4, 4096>::new();
+    let at = Addr::new(b"alice").unwrap();
+    let bob = Addr::new(b"bob").unwrap();
+    let mut node = Node::new(BOB, bob, Config::lan("golden"), &mut memory, Seed::new([7; 32])).unwrap();
+    let count = cases.len() as u64;
+    for (bytes, why) in cases {
+        assert_eq!(node.handle_datagram(Instant::ZERO, at, &mut bytes.clone()), Err(why), "{}", show(&bytes));
+    }
+    let refused: u64 = node.stats().iter().filter(|(name, _)| name.starts_with("refused_")).map(|(_, n)| n).sum();
+    assert_eq!((refused, node.stats().refused_version), (count, 254));
+    assert_eq!((node.live(), node.stats().datagrams_in, node.poll_timeout()), (1, 0, None));
+
+    // The good one is taken, and answered in 24 bytes; after a farewell it is not.
+    assert_eq!(node.handle_datagram(Instant::ZERO, at, &mut good.clone()), Ok(()));
+    assert_eq!(node.live(), 2);
+    let mut buf = [0; 1400];
+    assert_eq!(node.poll_transmit(Instant::ZERO, &mut buf).map(|sent| sent.to), Some(at));
+    node.leave(Instant::ZERO);
+    let mut now = Instant::ZERO;
+    while let Some(due) = node.poll_timeout() {
+        now = due;
+        node.handle_timeout(now);
+        while node.poll_transmit(now, &mut buf).is_some() {}
+    }
+    assert_eq!(node.handle_datagram(now, at, &mut good.clone()), Err(Rejected::Left));
+}
+
+const HEADER: Header = Header { id: ALICE, incarnation: 1, root: 0xdead_beef, load: 7 };
+
+fn envelope(own: NodeId) -> Envelope {
+    Envelope { key: SwarmKey::from_name("golden"), own }
+}
+
+fn datagram(destination: Option<NodeId>) -> Vec<u8> {
+    let mut buf = [0; 64];
+    let mut writer = Writer::new(&mut buf, &HEADER).unwrap();
+    writer.push(&Message::Ping(0x0102_0304), usize::MAX).unwrap();
+    let len = writer.len();
+    close(&mut buf, len, &envelope(ALICE), destination).to_vec()
+}
+
+/// The message alone, and that not a byte less would do.
+fn encode(message: &Message<'_>) -> Vec<u8> {
+    let mut buf = [0xee; 256];
+    let mut writer = Writer::new(&mut buf, &HEADER).unwrap();
+    let start = writer.len();
+    let used = writer.push(message, usize::MAX).unwrap();
+    writer.truncate(start);
+    assert_eq!(writer.push(message, used - 1), None);
+    assert_eq!(writer.push(message, used), Some(used));
+    assert_eq!(buf[start + used..], [0xee; 256][start + used..], "nothing behind the end");
+    buf[start..start + used].to_vec()
+}
+
+/// The messages of a datagram whose envelope and header are good. Its bytes live as long as the test does.
+fn decode(messages: &[u8]) -> Vec<Result<Message<'static>, Rejected>> {
+    let mut buf = vec![0; 64];
+    let len = Writer::new(&mut buf, &HEADER).unwrap().len();
+    buf.truncate(len);
+    buf.extend(messages);
+    let len = buf.len();
+    close(&mut buf, len, &envelope(ALICE), Some(BOB));
+    open(buf.leak(), &envelope(BOB)).unwrap().1.collect()
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+fn show(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
