@@ -182,6 +182,8 @@ enum Errand {
     Want(Key),
     /// An entry, for somebody who has no slot here.
     Give(Key),
+    /// Who we are and whom we know, for a newcomer who has no slot here.
+    Welcome,
 }
 
 impl Direct {

@@ -146,8 +146,10 @@ impl Node<'_> {
             Message::Nack(number) => self.prober.nack(number),
             Message::Join(item) => {
                 self.take_member(context, &item);
-                if let Some(ix) = context.peer.filter(|_| item.id == context.sender) {
-                    self.welcome(ix, context.arrived);
+                match context.peer {
+                    Some(ix) if item.id == context.sender => self.welcome(ix, context.arrived),
+                    Some(_) => {}
+                    None => self.errand(context.from, None, Errand::Welcome),
                 }
             }
             Message::Alive(item) => self.take_member(context, &item),

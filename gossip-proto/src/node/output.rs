@@ -169,6 +169,7 @@ impl Node<'_> {
                 let limit = credit.saturating_sub(used);
                 match direct.what {
                     Errand::Give(key) => self.push_key(filling, Table::Entries, key, false, limit),
+                    Errand::Welcome => self.push_welcome(filling, limit),
                     _ => filling.push(&self.errand_message(&direct), false, limit),
                 }
             } else {
@@ -186,6 +187,19 @@ impl Node<'_> {
         used
     }
 
+    /// Writes this node's record, and those of as many peers as fit, from a random one on.
+    fn push_welcome(&mut self, filling: &mut Filling<'_>, limit: usize) -> Option<usize> {
+        let mut used = filling.push(&Message::Alive(self.member_item(OWN)?), false, limit)?;
+        let peers = self.members.peers();
+        let start = self.rng.below(peers.max(1) as u32) as usize;
+        for position in (start..peers).chain(0..start) {
+            let Some(item) = self.members.peer(position).and_then(|ix| self.member_item(ix)) else { break };
+            let Some(len) = filling.push(&Message::Alive(item), true, limit - used) else { break };
+            used += len;
+        }
+        Some(used)
+    }
+
     fn errand_message(&self, direct: &Direct) -> Message<'_> {
         match direct.what {
             Errand::Ping(number) => Message::Ping(number),
@@ -193,7 +207,7 @@ impl Node<'_> {
             Errand::Nack(number) => Message::Nack(number),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
             Errand::Want(key) | Errand::Give(key) => Message::Want(key),
-            Errand::Join => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
+            Errand::Join | Errand::Welcome => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
         }
     }
 
