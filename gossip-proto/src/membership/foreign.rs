@@ -2,11 +2,13 @@
 //!
 //! Knows: the last few of them. Does not know: the members. Without it a death would be known only where somebody who holds
 //! the dead one tells somebody else who does, and in a large swarm these hardly ever meet.
-//! When full: the oldest gives way.
+//! When full: the oldest gives way. A filter remembers what was passed on, so that what gave way is not taken for new when
+//! it comes round again; if very much is said at once the filter fills, and less is passed on, which ends the storm.
 
-use super::rules::newer;
+use super::rules::{Report, newer};
 use super::table::MemberState;
 use crate::addr::{Addr, NodeId};
+use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Message};
 
 /// One rumor about a stranger.
@@ -24,11 +26,18 @@ struct Rumor {
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
     rumors: heapless::Deque<Rumor, RUMORS_MAX>,
+    /// Two Bloom filters of 512 bits: this period's and the last one's.
+    seen: [[u32; 16]; 2],
+    period: u32,
 }
 
 impl Foreign {
     /// Takes in what was said of a stranger, to be passed on so many times.
-    pub(crate) fn report(&mut self, id: NodeId, incarnation: u32, state: MemberState, by: NodeId, left: u8) {
+    pub(crate) fn report(&mut self, now: Instant, report: &Report, left: u8) -> bool {
+        let Report { id, incarnation, state, by } = *report;
+        if !self.is_new(now, id, incarnation, state) {
+            return false;
+        }
         match self.rumors.iter_mut().find(|rumor| rumor.id == id) {
             Some(rumor) => {
                 let same = incarnation == rumor.incarnation;
@@ -38,6 +47,28 @@ impl Foreign {
             }
             None => self.push(Rumor { id, incarnation, state, by, addr: Addr::NONE, left }),
         }
+        true
+    }
+
+    /// Whether this was not said within the last period or two; it is noted.
+    fn is_new(&mut self, now: Instant, id: NodeId, incarnation: u32, state: MemberState) -> bool {
+        let period = Tick::at(now).0 / PERIOD;
+        if period != self.period {
+            self.seen = [[0; 16], if period == self.period.wrapping_add(1) { self.seen[0] } else { [0; 16] }];
+            self.period = period;
+        }
+        // Fibonacci hashing: ids are random, and an attacker gains nothing by a collision that silence would not give.
+        let mixed = id.0 ^ u64::from(incarnation).rotate_left(32) ^ ((state as u64) << 17);
+        let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bits = [hash >> 55, hash >> 46 & 511];
+        let held = |filter: &[u32; 16]| bits.iter().all(|bit| filter[(bit >> 5) as usize & 15] >> (bit & 31) & 1 == 1);
+        if self.seen.iter().any(held) {
+            return false;
+        }
+        for bit in bits {
+            self.seen[0][(bit >> 5) as usize & 15] |= 1 << (bit & 31);
+        }
+        true
     }
 
     /// Takes in that a stranger is alive: of interest only if something else is being said of it.
@@ -90,5 +121,7 @@ impl Foreign {
     }
 }
 
+/// How long one filter is in use, in ticks: 30 s, longer than any rumor lives.
+const PERIOD: u32 = 458;
 /// How many rumors about strangers are kept: in a swarm that large few die at once, and each is told for some seconds.
 const RUMORS_MAX: usize = 8;

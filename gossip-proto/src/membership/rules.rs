@@ -91,8 +91,9 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, fir
     (verdict, Link::NONE)
 }
 
-/// Takes in that a member is suspect, dead or gone. Who is suspect here since `fresh` or later is given time.
-pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: Tick) -> Verdict {
+/// Takes in that a member is suspect, dead or gone, perhaps from itself (`first_hand`). Who is suspect here since `fresh` or
+/// later is given time.
+pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: Tick, first_hand: bool) -> Verdict {
     let Some(ix) = members.find(report.id) else { return Verdict::Refused };
     let Some(slot) = members.get(ix) else { return Verdict::Refused };
     let (incarnation, state) = (slot.incarnation, slot.state);
@@ -113,15 +114,20 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: T
             _ => Verdict::Known,
         };
     }
-    // Death at second hand of somebody who is alive here, or was a moment ago: it gets the time to refute that it may not
-    // have had there, as after a partition. Who is really dead was suspected for long before anybody called it dead.
+    // Death or leave at second hand of somebody who is alive here, or was a moment ago: it gets the time to refute that it
+    // may not have had there, as after a partition. Who is really dead was suspected for long before anybody called it
+    // dead, and only a member itself can say at once that it leaves.
     let suspected = same && state == MemberState::Suspect;
-    let contradicted =
-        report.state == MemberState::Dead && (state == MemberState::Alive || suspected && slot.since >= fresh);
+    let gone = matches!(report.state, MemberState::Dead | MemberState::Left) && !first_hand;
+    let contradicted = gone && (state == MemberState::Alive || suspected && slot.since >= fresh);
     if contradicted && suspected {
+        if let Some(slot) = members.get_mut(ix) {
+            slot.leaving |= report.state == MemberState::Left;
+        }
         return Verdict::Known;
     }
     members.update(ix, |slot| {
+        slot.leaving = contradicted && report.state == MemberState::Left;
         slot.incarnation = report.incarnation;
         slot.state = if contradicted { MemberState::Suspect } else { report.state };
         slot.by = report.by;

@@ -70,6 +70,8 @@ pub(crate) struct MemberSlot {
     /// How many others confirmed the suspicion, and the low bits of who they are.
     pub(crate) confirmed: u8,
     pub(crate) confirmers: [u16; CONFIRMATIONS_MAX as usize],
+    /// Whether it is suspect since somebody else said that it has left.
+    pub(crate) leaving: bool,
     in_use: bool,
     told: Told,
     updated: bool,
@@ -163,6 +165,7 @@ impl MemberSlot {
         state: MemberState::Alive,
         confirmed: 0,
         confirmers: [0; CONFIRMATIONS_MAX as usize],
+        leaving: false,
         in_use: false,
         told: Told::Nothing,
         updated: false,
@@ -409,6 +412,11 @@ impl<'a> Members<'a> {
         while let Some(ix) = List::<Changed>::pop_front(&mut self.changed, &mut self.slots) {
             let slot = self.slots.get_mut(ix)?;
             let (told, updated) = (slot.told, core::mem::take(&mut slot.updated));
+            if slot.leaving && slot.state == MemberState::Suspect {
+                // Said to have left, not by itself: told when it is certain.
+                slot.updated = updated;
+                continue;
+            }
             slot.told = slot.state.into();
             let change = match (told, slot.state) {
                 (Told::Nothing, MemberState::Alive) => MemberChange::Joined,

@@ -302,11 +302,14 @@ impl Node<'_> {
     fn take_report(&mut self, context: &Context, accusation: &Accusation, state: MemberState) {
         let Accusation { id, incarnation, by } = *accusation;
         let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
-        let verdict = accept_report(&mut self.members, &Report { id, incarnation, state, by }, Tick(fresh));
+        let report = Report { id, incarnation, state, by };
+        let verdict = accept_report(&mut self.members, &report, Tick(fresh), id == context.sender);
         if verdict == Verdict::Refused && self.members.is_sample() {
             let left = self.transmissions();
-            self.foreign.report(id, incarnation, state, by, left);
-            return self.rounds.hasten(context.now);
+            if self.foreign.report(context.now, &report, left) {
+                self.rounds.hasten(context.now);
+            }
+            return;
         }
         self.follow(context, verdict);
     }

@@ -488,9 +488,9 @@ impl Node<'_> {
         let accusation = Accusation { id: slot.id, incarnation: slot.incarnation, by: slot.by };
         Some(match slot.state {
             MemberState::Alive => Message::Alive(self.member_item(ix)?),
-            MemberState::Suspect => Message::Suspect(accusation),
+            MemberState::Suspect if !slot.leaving => Message::Suspect(accusation),
             MemberState::Dead => Message::Dead(accusation),
-            MemberState::Left => Message::Left { id: slot.id, incarnation: slot.incarnation },
+            MemberState::Left | MemberState::Suspect => Message::Left { id: slot.id, incarnation: slot.incarnation },
         })
     }
 

@@ -126,7 +126,7 @@ impl Node<'_> {
         let Some(ix) = self.members.find(target) else { return };
         let Some(incarnation) = self.members.get(ix).map(|slot| slot.incarnation) else { return };
         let report = Report { id: target, incarnation, state: MemberState::Suspect, by: self.envelope.own };
-        match accept_report(&mut self.members, &report, Tick::at(now)) {
+        match accept_report(&mut self.members, &report, Tick::at(now), false) {
             Verdict::News(ix) => self.member_changed(now, ix, true),
             Verdict::Confirmed(ix) => self.suspicion_confirmed(ix),
             _ => {}
@@ -189,7 +189,7 @@ impl Node<'_> {
             Some(MemberState::Suspect) => {
                 let own = self.envelope.own;
                 self.members.update(ix, |slot| {
-                    slot.state = MemberState::Dead;
+                    slot.state = if slot.leaving { MemberState::Left } else { MemberState::Dead };
                     slot.by = own;
                 });
                 self.member_changed(now, ix, true);
