@@ -48,7 +48,7 @@ pub struct Report {
     pub false_deaths: Option<u64>,
     /// Nodes that returned in somebody's eyes and had never been away, each counted once per observer.
     pub needless_rejoins: Option<u64>,
-    /// When all knew all to be alive again, from the end of the split.
+    /// When all knew all to be alive again, from the end of the split, or of the loss.
     pub healed_s: Option<f64>,
     /// When all held the same (`spread`, `writers`: from the last write; else from the begin of the window).
     pub converged_s: Option<f64>,

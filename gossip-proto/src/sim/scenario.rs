@@ -33,7 +33,7 @@ pub enum Scenario {
     Spread,
     /// 20 nodes write 200 rounds each, keys of their own and keys that all write.
     Writers,
-    /// A long run on lossy links: who is declared dead wrongly?
+    /// A long run on lossy links: who is declared dead wrongly? Then the loss ends, until all know all.
     Loss,
     /// A settled swarm; 8 nodes ([`Spec::victims`]) are blocked for 16.4 s and free for 1 s by turns, for 120 s; five
     /// times, each time others, with a minute's rest between (the experiment of the Lifeguard paper).

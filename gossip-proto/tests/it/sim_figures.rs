@@ -60,7 +60,19 @@ fn sim_figures_loss() {
     for nodes in sizes(&[64, 256]) {
         for ppm in [50_000, 200_000, 400_000] {
             let spec = Spec::new(Scenario::Loss).nodes(nodes).loss_ppm(ppm);
-            measure(&format!("loss {} %, N={nodes}", ppm / 10_000), &spec, &[FALSE, REJOINS, BYTES]);
+            measure(
+                &format!("loss {} %, N={nodes}", ppm / 10_000),
+                &spec,
+                &[
+                    FALSE,
+                    ("per node-day", |report| {
+                        Some(report.false_deaths? as f64 / report.nodes as f64 / report.window_s * 86_400.0)
+                    }),
+                    REJOINS,
+                    ("healed", |report| report.healed_s),
+                    BYTES,
+                ],
+            );
         }
     }
 }
@@ -230,4 +242,23 @@ fn sim_figures_view() {
             ],
         );
     }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn sim_figures_huge() {
+    let mut spec = Spec::new(Scenario::View).nodes(number("NODES", 10_000) as usize);
+    (spec.members, spec.entries, spec.bytes) = (Some(number("VIEW", 128) as usize), 8, 4_096);
+    (spec.seconds, spec.checks) = (Some(30), false);
+    measure(
+        "huge",
+        &spec,
+        &[
+            ("parts", |report| count(report.components)),
+            ("dead out", |report| report.dead_out_s),
+            ("spread", |report| report.converged_s),
+            ("dispersion", |report| report.in_degree_dispersion),
+            BYTES,
+        ],
+    );
 }

@@ -98,12 +98,16 @@ pub(crate) fn split(lab: &mut Lab<'_>) -> Figures {
     agreed(lab, Figures { healed_s, converged, returns_planned: true, ..Figures::default() })
 }
 
-/// A long run on lossy links, and then up to a minute until all know all.
+/// A long run on lossy links, and then up to a minute, with no more loss, until all know all.
 pub(crate) fn loss(lab: &mut Lab<'_>) -> Figures {
     lab.settle(lab.spec.nodes, REST);
     lab.run_for(lab.spec.window(600));
+    lab.net.set_loss(0);
+    lab.phase("healing");
+    let since = lab.net.now();
     let converged = lab.run_to(CONVERGE_MAX, Network::all_know_all);
-    Figures { converged, ..Figures::default() }
+    let healed_s = converged.then(|| lab.seconds_since(since));
+    Figures { converged, healed_s, ..Figures::default() }
 }
 
 /// The node that was last found to take a victim for alive or suspect: whoever asks again asks it first.
