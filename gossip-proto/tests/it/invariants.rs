@@ -229,7 +229,8 @@ fn one_call_does_a_bounded_part() {
         net.with(node, |node, now| node.leave(now));
         net.run_for(Duration::from_millis(50));
     }
-    assert!(net.run_to(60 * SECOND, |net| net.node(0).is_some_and(|node| node.live() == 1)));
+    // Some farewells reached only those who left next: these are found dead, one by one.
+    assert!(net.run_to(900 * SECOND, |net| net.node(0).is_some_and(|node| node.live() == 1)));
     assert_eq!(net.node(0).unwrap().members_used().0, 200);
     let mut most = 0;
     net.with(0, |node, now| {

@@ -71,7 +71,9 @@ fn what_waits_during_a_pause_comes_after_it() {
     net.pause(2, 2 * SECOND);
     let before = net.traffic(2);
     net.run_for(Duration::from_millis(1_990));
-    assert_eq!(net.traffic(2), before);
+    let waiting = net.traffic(2);
+    assert_eq!((waiting.sent, waiting.received), (before.sent, before.received));
+    assert!(waiting.inbound_max > before.inbound_max);
     net.run_for(5 * SECOND);
     assert!(net.traffic(2).received > before.received);
     assert!(net.trace().contains("waited"), "{}", net.trace());
