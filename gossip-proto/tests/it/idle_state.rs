@@ -35,6 +35,9 @@ fn idle_traffic_grows_neither_with_keys_nor_with_nodes() {
     let one = idle_bytes(8, 0);
     for (nodes, keys) in [(8, 100), (8, 2000), (64, 100)] {
         let bytes = idle_bytes(nodes, keys);
-        assert!(bytes.abs_diff(one) <= 2, "{bytes} B per node-second with {nodes} nodes and {keys} keys, {one} without");
+        assert!(
+            bytes.abs_diff(one) <= 2,
+            "{bytes} B per node-second with {nodes} nodes and {keys} keys, {one} without"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use gossip_proto::sim::{Scenario, Spec, TraceFilter};
+use gossip_proto::sim::{Block, Scenario, Spec, TraceFilter, Victims};
 use gossip_proto::{Addr, ConfigError, Node, NodeId, Seed, Spread, Storage};
 
 use crate::cli::{Mode, duration};
@@ -81,10 +81,28 @@ pub(crate) struct Options {
     /// The length of the value in `spread`, in bytes [default: 100]
     #[arg(long, value_name = "BYTES", help_heading = TUNING)]
     value_len: Option<usize>,
+    /// How many nodes `crash` and `stall` take, as a number or in percent (5%) [default: 1; stall: 8; view: 50%]
+    #[arg(long, value_name = "V", help_heading = EVENTS)]
+    victims: Option<Victims>,
+    /// How many nodes join at once in `storm` [default: 100]
+    #[arg(long, value_name = "N", help_heading = EVENTS)]
+    joiners: Option<usize>,
+    /// How long the victims of `stall` are blocked at a time, in ms [default: 16400]
+    #[arg(long, value_name = "MS", help_heading = EVENTS)]
+    blocked_ms: Option<u64>,
+    /// How long they are free in between, in ms [default: 1000]
+    #[arg(long, value_name = "MS", help_heading = EVENTS)]
+    free_ms: Option<u64>,
+    /// What is blocked: the process, or its sockets alone while its timers run [default: process]
+    #[arg(long, value_name = "WHAT", value_parser = blocks(), help_heading = EVENTS)]
+    block: Option<Block>,
+    /// How many times `stall` is done [default: 5]
+    #[arg(long, value_name = "N", help_heading = EVENTS)]
+    repetitions: Option<u32>,
     /// How often a rumor is passed on, times log10 of the members [default: 4]
     #[arg(long, value_name = "N", help_heading = TUNING)]
     rumor_mult: Option<u8>,
-    /// How long suspicion lasts, in probe intervals times log10 of the members [default: 4]
+    /// How long suspicion lasts, in probe intervals times log10 of the members [default: 2]
     #[arg(long, value_name = "N", help_heading = TUNING)]
     suspicion_mult: Option<u8>,
     /// How many relays are asked when a probe stays unanswered [default: 3]
@@ -137,6 +155,12 @@ impl Options {
         set(&mut spec.entries, self.entries);
         set(&mut spec.bytes, self.bytes);
         set(&mut spec.value_len, self.value_len);
+        spec.victims = self.victims;
+        set(&mut spec.joiners, self.joiners);
+        set(&mut spec.blocked, ms(self.blocked_ms));
+        set(&mut spec.free, ms(self.free_ms));
+        set(&mut spec.block, self.block);
+        set(&mut spec.repetitions, self.repetitions);
         self.tune(&mut spec);
         let (from, until) = (self.trace_from.unwrap_or_default(), self.trace_until);
         spec.trace = self.trace.is_some().then_some(TraceFilter { from, until, node: self.trace_node });
@@ -222,10 +246,16 @@ pub(super) const fn describe(scenario: Scenario) -> &'static str {
         Scenario::Newcomer => "one more node joins a settled swarm, until it knows all and all know it",
         Scenario::Idle => "a settled swarm in which nothing happens: what that costs",
         Scenario::Crash => "one node of a settled swarm loses power, until all others know",
-        Scenario::Split => "random halves do not reach each other for 60 s, then until all know all again",
+        Scenario::Split => "random halves do not reach each other for --seconds, then until all know all again",
         Scenario::Spread => "one node writes one key, until all have it",
         Scenario::Writers => "20 concurrent writers, 200 rounds, own and shared keys, until all hold the same",
         Scenario::Loss => "a long run on lossy links: who is declared dead wrongly",
+        Scenario::Stall => "some nodes are blocked and free by turns: who is declared dead because of it",
+        Scenario::Oneway => "one node is not heard by half of the others for the whole run",
+        Scenario::Flap => "the links of one node fail and return every second",
+        Scenario::Storm => "100 nodes join a settled swarm at once through one contact",
+        Scenario::Poison => "forged datagrams try to kill a living node, one attack after the other",
+        Scenario::View => "tables smaller than the swarm: who is in whose, before and after half of it crashes",
         _ => "",
     }
 }
@@ -272,6 +302,14 @@ fn seed(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| "it must be a number below 2^64, such as 7 or 0x1f".into())
 }
 
+fn blocks() -> impl TypedValueParser<Value = Block> {
+    PossibleValuesParser::new(["process", "sockets"]).map(|name| match name.as_str() {
+        "sockets" => Block::Sockets,
+        _ => Block::Process,
+    })
+}
+
+const EVENTS: &str = "What happens";
 const TUNING: &str = "Configuration of the nodes";
 const TRACING: &str = "Packet trace";
 /// A guess: the largest swarm that anybody would wait for.
@@ -307,6 +345,9 @@ mod tests {
             "sim --scenario crash --nodes 9 --loss 5% --seed 0x10 --seconds 70 --mtu 600 --view 12 --mode pull",
             "sim --scenario writers --interval 50ms --interval-max 1m --probe-interval 300ms --forget-after 1h --fanout 2",
             "sim --scenario spread --probe-interval 2s --value-len 900 --entries 100 --bytes 70000 --rumor-mult 3",
+            "sim --scenario stall --victims 4 --blocked-ms 900 --free-ms 70 --block sockets --repetitions 2",
+            "sim --scenario crash --victims 5% --nodes 100",
+            "sim --scenario storm --joiners 7",
             "sim --scenario loss --suspicion-mult 5 --indirect-probes 0 --bytes-per-second 5000 --datagram-len-max 500",
         ];
         for line in lines {
