@@ -53,7 +53,7 @@ fn swarm(size: u64) -> (Node<'static>, Instant, Vec<(Addr, Vec<u8>)>) {
         let ping = (0..100).find_map(|_| {
             let at = other.poll_timeout()?;
             other.handle_timeout(at);
-            drain(&mut other, at).into_iter().find(|(_, datagram)| datagram.len() == 24)
+            drain(&mut other, at).into_iter().find(|(to, datagram)| *to == addr(0) && datagram.len() == 24)
         });
         let Some((_, ping)) = ping else { continue };
         pings.push((addr(n), ping));
