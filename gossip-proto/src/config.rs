@@ -34,7 +34,8 @@ pub struct Config {
     /// Which parts of Lifeguard are in use. Default: all; the switches are there to measure what each is worth.
     pub lifeguard: Lifeguard,
     /// How long a dead or left member is remembered: at least a minute. Forgetting sooner forgets that it is dead, and
-    /// a partition longer than this needs a contact to heal. Default 24 h.
+    /// a partition longer than this needs a contact to heal; until then the dead count against the quorum of
+    /// [`Node::quorum`](crate::Node::quorum). Default 24 h.
     pub forget_after: Duration,
     /// The shortest wait between two rounds of gossip: 1 ms to 1 h. News leaves at once when the last round is older
     /// than this. Default 200 ms (memberlist's LAN figure).

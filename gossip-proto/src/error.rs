@@ -79,6 +79,19 @@ pub enum TagsError {
     Left,
 }
 
+/// Why a node does not go to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SleepError {
+    /// Longer than `max`: so long nobody would know whether it is dead.
+    TooLong {
+        /// The longest sleep.
+        max: core::time::Duration,
+    },
+    /// This node has left the swarm.
+    Left,
+}
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -126,7 +139,17 @@ impl fmt::Display for TagsError {
     }
 }
 
+impl fmt::Display for SleepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { max } => write!(f, "a node sleeps for at most {} s", max.as_secs()),
+            Self::Left => f.write_str("this node has left the swarm"),
+        }
+    }
+}
+
 impl core::error::Error for Rejected {}
 impl core::error::Error for JoinError {}
 impl core::error::Error for PutError {}
+impl core::error::Error for SleepError {}
 impl core::error::Error for TagsError {}

@@ -34,6 +34,17 @@ pub enum Event<'a> {
     Converged,
     /// Some live member differs from us, after we had converged.
     Diverged,
+    /// No datagram of any member has come for eight probe intervals, though some are known and awake: told once, until
+    /// [`Event::Reconnected`].
+    Isolated,
+    /// After [`Event::Isolated`], somebody was heard again.
+    Reconnected,
+    /// Half or less of the remembered members live: see [`Node::quorum`](crate::Node::quorum).
+    QuorumLost,
+    /// More than half of the remembered members live again.
+    QuorumRegained,
+    /// The announcement of [`Node::sleep`](crate::Node::sleep) has gone out: the device may switch off.
+    Asleep,
     /// The tables were too full to keep what happened: read members and entries anew.
     Lagged,
 }
@@ -54,7 +65,7 @@ pub enum MemberChange {
     Left,
     /// It was dead or had left, and is alive again.
     Returned,
-    /// Its address or tags are new.
+    /// Its address or tags are new, or it has gone to sleep or woken.
     Updated,
 }
 

@@ -34,9 +34,9 @@ mod wire;
 
 pub use addr::{Addr, NodeId};
 pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
-pub use error::{JoinError, PutError, Rejected, TagsError};
+pub use error::{JoinError, PutError, Rejected, SleepError, TagsError};
 pub use event::{EntryChange, Event, MemberChange};
-pub use membership::{Member, MemberState};
+pub use membership::{Member, MemberState, Quorum};
 pub use memory::{Memory, Storage};
 pub use node::{Convergence, Lifecycle, Node, Transmit};
 pub use rng::Seed;

@@ -1,8 +1,11 @@
 //! The node: the only module that knows all rooms. It takes facts and time in, and gives datagrams, events and one
 //! deadline out.
 
+mod forward;
 mod input;
+mod isolation;
 mod output;
+mod rest;
 mod timeout;
 
 use crate::addr::{Addr, NodeId};
@@ -10,7 +13,8 @@ use crate::config::{Config, ConfigError};
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
-    CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Prober, encode_tags, transmissions,
+    CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
+    transmissions,
 };
 use crate::memory::Storage;
 use crate::repair::{Replies, Session, Tree, root_digest};
@@ -23,6 +27,7 @@ use crate::stats::Stats;
 use crate::time::{Instant, Tick};
 use crate::wire::{Envelope, Table};
 
+use forward::Forwards;
 use timeout::Timers;
 
 /// A datagram to send.
@@ -140,6 +145,8 @@ pub struct Node<'a> {
     root: u32,
     prober: Prober,
     health: Health,
+    paths: Paths,
+    forwards: Forwards,
     foreign: Foreign,
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
@@ -153,6 +160,12 @@ pub struct Node<'a> {
     farewells: u8,
     /// When this node last noticed that it had been blocked.
     blocked_until: Instant,
+    /// When a member was last heard, and whether that is so long ago that this node is cut off.
+    heard_at: Instant,
+    isolated: bool,
+    rest: Option<Rest>,
+    /// How many more times to ask, after a sleep, what was missed.
+    waking: u8,
     told: Told,
     converged: bool,
     since: Instant,
@@ -186,18 +199,24 @@ enum Errand {
     Welcome,
 }
 
-impl Direct {
-    fn addr(&self) -> Addr {
-        self.to
-    }
-}
-
 /// What the application is still to be told of the node itself, and what it was told last.
 #[derive(Debug)]
 struct Told {
     joined: bool,
     left: bool,
     converged: bool,
+    asleep: bool,
+    isolated: bool,
+    quorum: bool,
+}
+
+/// A sleep that was announced.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    /// How many more rounds announce it.
+    announcements: u8,
+    next: Instant,
 }
 
 /// The entries that were asked for lately, so that two offers of one entry do not fetch it twice.
@@ -277,6 +296,8 @@ impl<'a> Node<'a> {
             root: 0,
             prober: Prober::default(),
             health: Health::default(),
+            paths: Paths::default(),
+            forwards: Forwards::default(),
             foreign: Foreign::default(),
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
@@ -289,7 +310,11 @@ impl<'a> Node<'a> {
             timers: Timers::default(),
             farewells: 0,
             blocked_until: Instant::ZERO,
-            told: Told { joined: false, left: false, converged: true },
+            heard_at: Instant::ZERO,
+            isolated: false,
+            rest: None,
+            waking: 0,
+            told: Told { joined: false, left: false, converged: true, asleep: false, isolated: false, quorum: true },
             converged: true,
             since: Instant::ZERO,
             config,
@@ -360,6 +385,12 @@ impl<'a> Node<'a> {
         if let Some((slot, change, conflict)) = self.store.poll_change() {
             return Some(Event::Entry { key: self.store.key(slot), change, conflict });
         }
+        if let Some(event) = self.poll_isolation() {
+            return Some(event);
+        }
+        if core::mem::take(&mut self.told.asleep) {
+            return Some(Event::Asleep);
+        }
         let converged = self.convergence().is_converged();
         if core::mem::replace(&mut self.told.converged, converged) != converged {
             return Some(if converged { Event::Converged } else { Event::Diverged });
@@ -404,6 +435,8 @@ impl<'a> Node<'a> {
         self.lifecycle = Lifecycle::Leaving;
         self.members.update(OWN, |slot| slot.state = MemberState::Left);
         self.timers = Timers::default();
+        (self.rest, self.waking) = (None, 0);
+        self.drop_forwards();
         self.sessions = [Session::new(), Session::new()];
         self.replies = Replies::default();
         self.direct.clear();
@@ -628,6 +661,7 @@ impl Node<'_> {
 
     /// Keeps the moment at which agreement was last reached or lost.
     fn note_convergence(&mut self, now: Instant) {
+        self.members.settle_tally();
         let converged = self.convergence().is_converged();
         if core::mem::replace(&mut self.converged, converged) != converged {
             self.since = now;
@@ -657,7 +691,8 @@ impl Node<'_> {
 
     fn view(&self, ix: usize) -> Member<'_> {
         let slot = self.members.get(ix).unwrap_or(&crate::membership::MemberSlot::EMPTY);
-        Member::new(slot, slot.tags.get().map_or(&[], |blob| self.store.blob(blob)))
+        let via = self.members.via(ix).and_then(|relay| self.members.get(relay)).map(|relay| relay.id);
+        Member::new(slot, self.now, via, slot.tags.get().map_or(&[], |blob| self.store.blob(blob)))
     }
 }
 

@@ -70,6 +70,13 @@ counters! {
     refutations,
     /// Answers dropped because the replies table was full; the other asks again.
     replies_dropped,
+    /// Datagrams passed on to members whom their senders cannot reach.
+    forwarded,
+    /// Datagrams to be passed on, or passed on to us, that were dropped: no live member that we reach directly, no room,
+    /// passed on once already, or not fit to be taken in.
+    forward_refused,
+    /// Times that a member was found to be reached by a relay alone, and a path through it was taken.
+    paths,
     /// Sends put off because the byte budget was used up.
     budget_waits,
     /// Items that do not fit in an empty datagram of the caller's buffer.

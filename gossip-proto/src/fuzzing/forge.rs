@@ -49,14 +49,15 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(16) {
+    let message = match choices.below(17) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
         3 | 4 => {
             let (id, incarnation, addr, tags_version) = (id(choices), number(choices), addr(choices), number(choices));
             bytes = choices.some_bytes(12);
-            let item = MemberItem { id, incarnation, addr, tags_version, tags: &bytes };
+            let asleep = [0, number(choices)][choices.below(2)];
+            let item = MemberItem { id, incarnation, addr, tags_version, asleep, tags: &bytes };
             if choices.below(2) == 0 { Message::Join(item) } else { Message::Alive(item) }
         }
         5 => Message::Suspect(accusation(choices)),
@@ -80,6 +81,10 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
             let present = ((1u32 << (digests.len() / 4)) - 1) as u16;
             Message::Digests(Digests { table, from: prefix.len() / 8 * 4, prefix, salt, present, digests: &digests })
         }
+        15 => {
+            bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices) };
+            Message::Forward { to: id(choices), payload: &bytes }
+        }
         _ => {
             let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
             digests = some_digests(choices);
@@ -87,6 +92,19 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
         }
     };
     _ = writer.push(&message, usize::MAX);
+}
+
+/// A datagram in a datagram, not too deep: for node 1, with this swarm's name or another one.
+fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut buf = vec![0; (writer.room() / 2).min(512)];
+    let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
+    let Some(mut inside) = Writer::new(&mut buf, &header) else { return Vec::new() };
+    for _ in 0..choices.below(3) {
+        push(&mut inside, choices);
+    }
+    let len = inside.len();
+    let name = ["fuzz", "other"][choices.below(2)];
+    close(&mut buf, len, &Envelope { key: SwarmKey::from_name(name), own: header.id }, Some(NodeId(1))).to_vec()
 }
 
 fn accusation(choices: &mut Choices<'_>) -> Accusation {

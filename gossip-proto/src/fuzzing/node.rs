@@ -153,7 +153,12 @@ impl Twins {
 
     fn describe(&mut self, choices: &mut Choices<'_>) {
         let now = self.now;
-        match choices.below(4) {
+        match choices.below(6) {
+            4 => {
+                let time = Duration::from_secs(u64::from(choices.word()) << choices.below(4));
+                _ = self.both(|node| node.sleep(now, time));
+            }
+            5 => self.always(|node| node.wake(now)),
             0 => self.always(|node| node.set_addr(now, addr(1))),
             1 => {
                 let unix = u64::from(choices.word()) << (choices.below(49) as u32);
@@ -224,6 +229,7 @@ impl Twins {
             0 => _ = self.peer.join(now, addr(1)),
             1 => _ = self.peer.delete(now, &choices.key()),
             2 => _ = self.peer.set_tags(now, [("peer", "tag")]),
+            4 if choices.byte() > 200 => _ = self.peer.sleep(now, Duration::from_secs(choices.word().into())),
             3 if choices.byte() > 250 => self.peer.leave(now),
             _ => _ = self.peer.put(now, &choices.key(), &choices.some_bytes(40), options(choices)),
         }

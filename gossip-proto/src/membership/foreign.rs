@@ -87,7 +87,9 @@ impl Foreign {
         let accusation = Accusation { id, incarnation, by };
         Some(match rumor.state {
             // Without its tags: who holds it has them, or finds that they are missing.
-            MemberState::Alive => Message::Alive(MemberItem { id, incarnation, addr, tags_version: 0, tags: &[] }),
+            MemberState::Alive => {
+                Message::Alive(MemberItem { id, incarnation, addr, tags_version: 0, asleep: 0, tags: &[] })
+            }
             MemberState::Suspect => Message::Suspect(accusation),
             MemberState::Dead => Message::Dead(accusation),
             MemberState::Left => Message::Left { id, incarnation },

@@ -7,7 +7,9 @@
 mod foreign;
 mod health;
 mod join;
+mod paths;
 mod probe;
+mod quorum;
 mod rules;
 mod table;
 mod tags;
@@ -17,11 +19,13 @@ use core::time::Duration;
 pub(crate) use foreign::Foreign;
 pub(crate) use health::Health;
 pub(crate) use join::{CONTACTS_MAX, Contacts};
+pub(crate) use paths::{Paths, Turn};
 pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};
 pub(crate) use rules::{CONFIRMATIONS_MAX, Report, Verdict, accept_alive, accept_report, newer, plausible};
 pub(crate) use table::{MemberSlot, Members, OWN};
 pub(crate) use tags::{encode_tags, tags};
 
+pub use quorum::Quorum;
 pub use table::MemberState;
 
 use crate::addr::{Addr, NodeId};
@@ -44,11 +48,15 @@ pub struct Member<'a> {
     pub rtt: Option<Duration>,
     /// The summary root that it last told; `None` before it was heard.
     pub root: Option<u32>,
+    /// The relay through which datagrams for it go, while it cannot be reached directly.
+    pub via: Option<NodeId>,
+    /// Until when it sleeps, and is neither probed nor suspected.
+    pub asleep: Option<Instant>,
     tags: &'a [u8],
 }
 
 impl<'a> Member<'a> {
-    pub(crate) fn new(slot: &MemberSlot, tags: &'a [u8]) -> Self {
+    pub(crate) fn new(slot: &MemberSlot, now: Instant, via: Option<NodeId>, tags: &'a [u8]) -> Self {
         let heard = slot.heard != Tick::default();
         Self {
             id: slot.id,
@@ -58,6 +66,8 @@ impl<'a> Member<'a> {
             heard: heard.then(|| slot.heard.instant()),
             rtt: (slot.rtt > 0).then(|| Duration::from_micros(u64::from(slot.rtt) * 100)),
             root: heard.then_some(slot.root),
+            via,
+            asleep: slot.sleeps(now).then(|| slot.asleep.instant()),
             tags,
         }
     }

@@ -10,6 +10,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::quorum::Tally;
 use super::rules::CONFIRMATIONS_MAX;
 use crate::addr::{Addr, NodeId};
 use crate::config::SwarmKey;
@@ -77,6 +78,10 @@ pub(crate) struct MemberSlot {
     updated: bool,
     /// How many more times the rumor about it is passed on.
     left: u8,
+    /// The slot of the relay through which it is reached, while it is not reached directly.
+    pub(crate) via: Link,
+    /// Until when it sleeps, as it announced; zero or past: it is awake.
+    pub(crate) asleep: Tick,
     /// Where its tags are kept, if it has any; in a free slot, the next free slot.
     pub(crate) tags: Link,
     /// The permutation of the peers: at position p the peer's slot, and of this slot its position.
@@ -170,6 +175,8 @@ impl MemberSlot {
         told: Told::Nothing,
         updated: false,
         left: 0,
+        via: Link::NONE,
+        asleep: Tick(0),
         tags: Link::NONE,
         order: 0,
         position: Link::NONE,
@@ -181,6 +188,11 @@ impl MemberSlot {
     /// Whether it is somebody to talk to.
     pub(crate) fn is_live(&self) -> bool {
         self.in_use && self.state.is_live()
+    }
+
+    /// Whether it announced that it cannot answer now.
+    pub(crate) fn sleeps(&self, now: Instant) -> bool {
+        self.asleep > Tick::at(now)
     }
 }
 
@@ -202,6 +214,7 @@ pub(crate) struct Members<'a> {
     agreeing: usize,
     /// A member was forgotten before the application was told the last of it.
     lagged: bool,
+    tally: Tally,
     /// Whether live members were turned away for want of room: the table is a sample.
     sample: bool,
     /// The key of the ranks, and where the draws among the peers have come to.
@@ -235,6 +248,7 @@ impl<'a> Members<'a> {
             epoch: 1,
             agreeing: 0,
             lagged: false,
+            tally: Tally::ALONE,
             sample: false,
             rank_key,
             draw: u32::from_le_bytes([rank_key[0], rank_key[1], rank_key[2], rank_key[3]]) | 1,
@@ -260,6 +274,7 @@ impl<'a> Members<'a> {
             self.release(ix);
             return None;
         }
+        self.tally.moved(None, Some(MemberState::Alive));
         self.join_peers(ix);
         self.mark_changed(ix);
         Some((ix, orphan))
@@ -269,6 +284,7 @@ impl<'a> Members<'a> {
     pub(crate) fn remove(&mut self, ix: usize) -> Link {
         let Some(slot) = self.slots.get(ix).filter(|slot| slot.in_use) else { return Link::NONE };
         let tags = slot.tags;
+        self.tally.moved(Some(slot.state), None);
         self.lagged |= slot.told != Told::Nothing && slot.told != slot.state.into();
         self.disagree(ix);
         self.leave_peers(ix);
@@ -291,6 +307,7 @@ impl<'a> Members<'a> {
         if before == after {
             return;
         }
+        self.tally.moved(Some(before.3), Some(after.3));
         slot.updated |= (before.1, before.2) != (after.1, after.2);
         let item = live.then(|| self.hash_item(ix));
         self.index.update(&mut self.cells, ix, item);
@@ -485,6 +502,23 @@ impl<'a> Members<'a> {
     /// How many peers there are: live members without this node.
     pub(crate) fn peers(&self) -> usize {
         self.peers
+    }
+
+    /// What is counted for the quorum.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A call into the node is over: see [`Tally::settle`].
+    pub(crate) fn settle_tally(&mut self) {
+        self.tally.settle(self.peers + 1);
+    }
+
+    /// The relay through which a member is reached, if it is not reached directly and the relay still serves.
+    pub(crate) fn via(&self, ix: usize) -> Option<usize> {
+        let relay = self.get(ix)?.via.get()?;
+        let slot = self.get(relay).filter(|slot| slot.is_live() && slot.via == Link::NONE)?;
+        (relay != OWN && relay != ix).then_some(slot).map(|_| relay)
     }
 
     /// The peer at a position of the permutation.

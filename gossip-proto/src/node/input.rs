@@ -18,12 +18,14 @@ use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Tabl
 
 /// The datagram that is being taken in.
 #[derive(Clone, Copy)]
-struct Context {
-    now: Instant,
+pub(super) struct Context {
+    pub(super) now: Instant,
     from: Addr,
-    sender: NodeId,
+    pub(super) sender: NodeId,
     /// The sender's slot, if there is one for it.
-    peer: Option<usize>,
+    pub(super) peer: Option<usize>,
+    /// Whether a relay passed it on.
+    pub(super) forwarded: bool,
     /// Whether the sender was not there before this datagram.
     arrived: bool,
     /// What it carries is no news: a comparison showed that it was missing here.
@@ -44,12 +46,36 @@ impl Node<'_> {
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += len as u64;
         self.contacts.answered(from, header.id);
-        let (peer, arrived) = match self.meet(now, from, &header) {
+        self.take_messages(now, from, &header, messages.clone(), false);
+        for message in messages.flatten() {
+            if let Message::Forward { to, payload } = message {
+                if to == self.envelope.own {
+                    self.take_forwarded(now, payload);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what a datagram says, which came from its sender or through a relay.
+    pub(super) fn take_messages(
+        &mut self,
+        now: Instant,
+        from: Addr,
+        header: &Header,
+        messages: wire::Messages<'_>,
+        forwarded: bool,
+    ) {
+        self.heard(now);
+        let (peer, arrived) = match self.meet(now, from, header) {
             Some((peer, arrived)) => (Some(peer), arrived),
             None => (None, false),
         };
+        if let Some(peer) = peer {
+            self.heard_after_waking(now, peer);
+        }
         let before = self.stats.entries_new;
-        let mut context = Context { now, from, sender: header.id, peer, arrived, copies: false };
+        let mut context = Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false };
         for message in messages.flatten() {
             if message == Message::Copies {
                 context.copies = !context.copies;
@@ -60,7 +86,6 @@ impl Node<'_> {
         self.refresh_root();
         let moved = self.stats.entries_new > before || context.copies;
         self.compare_roots(now, peer, header.root, moved);
-        Ok(())
     }
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
@@ -233,12 +258,18 @@ impl Node<'_> {
             }
             Message::Seen(addr) => self.set_addr(now, addr),
             Message::Copies => {}
+            // What is for us is opened when the rest has been taken in.
+            Message::Forward { to, .. } if to == self.envelope.own => {
+                self.stats.forward_refused += u64::from(context.forwarded);
+            }
+            Message::Forward { to, payload } => self.keep_forward(context, to, payload),
         }
     }
 
     fn take_ack(&mut self, context: &Context, number: u32) {
         if let Some((target, rtt)) = self.prober.ack(number, context.sender, context.now) {
             self.health.better();
+            self.note_reached(context, target, number);
             if let (Some(ix), Some(rtt)) = (self.members.find(target), rtt) {
                 if let Some(slot) = self.members.get_mut(ix) {
                     slot.rtt = rtt_units(rtt);
@@ -246,6 +277,8 @@ impl Node<'_> {
             }
         } else if let Some(relay) = self.prober.relayed(number) {
             self.errand(relay.asker, Some(relay.asker_id), Errand::Ack(relay.asked));
+        } else {
+            self.note_late_ack(context, number);
         }
     }
 
@@ -264,6 +297,8 @@ impl Node<'_> {
     }
 
     fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
+        let news = self.is_newer(item);
+        self.excuse_sleeper(item);
         let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
@@ -271,6 +306,9 @@ impl Node<'_> {
             return self.foreign.alive(item, left);
         }
         if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
+            if news {
+                self.take_sleep(context.now, ix, item);
+            }
             self.take_tags(ix, item);
         }
         self.follow(context, verdict);
@@ -301,6 +339,9 @@ impl Node<'_> {
 
     fn take_report(&mut self, context: &Context, accusation: &Accusation, state: MemberState) {
         let Accusation { id, incarnation, by } = *accusation;
+        if self.accuses_sleeper(context.now, context.peer, accusation, state) {
+            return;
+        }
         let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
         let report = Report { id, incarnation, state, by };
         let verdict = accept_report(&mut self.members, &report, Tick(fresh), id == context.sender);
@@ -399,6 +440,9 @@ impl Node<'_> {
     }
 
     fn member_gone(&mut self, ix: usize) {
+        if let Some(slot) = self.members.get_mut(ix) {
+            (slot.via, slot.asleep) = (Link::NONE, Tick::default());
+        }
         self.replies.forget(ix);
         self.rounds.reached(ix);
         for session in &mut self.sessions {

@@ -9,22 +9,27 @@ use crate::repair::{ITEMS_MAX, Row, Task, Tree};
 use crate::slab::index::{Key, Prefix};
 use crate::spread::Class;
 use crate::time::Instant;
-use crate::wire::{Accusation, Digests, Header, Items, MemberItem, Message, Table, Writer, close};
+use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
 
 /// Where a datagram goes.
 #[derive(Clone, Copy)]
-struct Destination {
-    addr: Addr,
-    id: Option<NodeId>,
-    slot: Option<usize>,
+pub(super) struct Destination {
+    pub(super) addr: Addr,
+    /// Whom it is for; the address is that of the relay if there is one.
+    pub(super) id: Option<NodeId>,
+    pub(super) slot: Option<usize>,
     /// Whether it is one of the members that the present round reaches.
-    round: bool,
+    pub(super) round: bool,
+    /// The slot of the relay that is to pass it on.
+    pub(super) via: Option<usize>,
+    /// Whether nothing but the errand goes there, since it may well not arrive.
+    pub(super) bare: bool,
 }
 
 /// A datagram that is being filled.
-struct Filling<'b> {
+pub(super) struct Filling<'b> {
     writer: Writer<'b>,
-    to: Destination,
+    pub(super) to: Destination,
     /// Whether what is written now is marked as copies.
     copies: bool,
     /// How many members and entries with news have not been looked at yet.
@@ -38,7 +43,7 @@ struct Filling<'b> {
 
 impl Filling<'_> {
     /// Writes one message, marked as a copy or not; `None`, and nothing is written, if it is longer than `limit`.
-    fn push(&mut self, message: &Message<'_>, copy: bool, limit: usize) -> Option<usize> {
+    pub(super) fn push(&mut self, message: &Message<'_>, copy: bool, limit: usize) -> Option<usize> {
         let start = self.writer.len();
         let marked = if copy == self.copies { Some(0) } else { self.writer.push(&Message::Copies, limit) };
         let used = marked.and_then(|mark| Some(mark + self.writer.push(message, limit - mark)?));
@@ -64,7 +69,9 @@ impl Node<'_> {
                 root: self.root,
                 load: (self.replies.len() * 7) as u8,
             };
-            let writer = Writer::new(buf, &header)?;
+            // A datagram for a relay to pass on is filled in behind the room for what goes around it.
+            let lead = if to.via.is_some() { FORWARD_LEN_MAX } else { 0 };
+            let writer = Writer::new(buf.get_mut(lead..)?, &header)?;
             let room = writer.room();
             let mut filling = Filling {
                 writer,
@@ -81,11 +88,15 @@ impl Node<'_> {
             if filling.writer.is_empty() && !to.round {
                 continue;
             }
-            let len = filling.writer.len();
+            let filled = filling.writer.len();
+            let wrapped =
+                if to.via.is_some() { self.wrap(buf, filled, &header, &to) } else { Some((filled, NodeId(0))) };
+            let Some((len, relay)) = wrapped else { continue };
+            let id = if to.via.is_some() { Some(relay) } else { to.id };
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += len as u64;
             self.budget.spend(len);
-            return Some(Transmit { to: to.addr, payload: close(buf, len, &self.envelope, to.id) });
+            return Some(Transmit { to: to.addr, payload: close(buf, len, &self.envelope, id) });
         }
         None
     }
@@ -93,31 +104,39 @@ impl Node<'_> {
     /// The lead fixes the destination: what is owed to one address first, since somebody waits for it; then a row or a
     /// round, whichever has more credit.
     fn destination(&mut self, now: Instant) -> Option<Destination> {
-        let errand = self.direct.front().map(|direct| (direct.addr(), direct.id));
-        if let Some((addr, id)) = errand {
-            let slot = id.and_then(|id| self.members.find(id));
-            return Some(Destination { addr, id, slot, round: slot.is_some() && slot == self.rounds.target() });
+        if let Some(direct) = self.direct.front() {
+            return Some(self.errand_destination(*direct));
         }
         let (row, round) = (self.replies.first(), self.rounds.target());
         let first = match (row, round) {
             (Some(row), Some(round)) => {
                 let repair = self.credits.of(Class::Repair);
                 let news = self.credits.of(Class::Membership).max(self.credits.of(Class::State));
-                if repair > news { row } else { round }
+                Some(if repair > news { row } else { round })
             }
-            (row, round) => row.or(round)?,
+            (row, round) => row.or(round),
         };
+        if first.is_none() && !self.has_forwards() {
+            return None;
+        }
         if !self.budget.allows(now) {
             self.stats.budget_waits += 1;
             self.timers.budget = Some(self.budget.ready());
             return None;
         }
+        while let Some(forward) = self.forward_to(first.is_none()) {
+            match self.members.get(forward).filter(|slot| slot.is_live() && self.members.via(forward).is_none()) {
+                Some(slot) => return Some(self.destination_of(forward, slot, round == Some(forward))),
+                None => self.drop_forward(),
+            }
+        }
+        let first = first?;
         let Some(slot) = self.members.get(first) else {
             self.replies.forget(first);
             self.rounds.reached(first);
             return self.destination(now);
         };
-        Some(Destination { addr: slot.addr, id: Some(slot.id), slot: Some(first), round: round == Some(first) })
+        Some(self.destination_of(first, slot, round == Some(first)))
     }
 
     /// A destination has had its datagram: it is not led to again for the same reason.
@@ -135,6 +154,11 @@ impl Node<'_> {
     }
 
     fn fill_classes(&mut self, filling: &mut Filling<'_>, room: usize) {
+        if filling.to.bare {
+            self.fill_errands(filling, usize::MAX);
+            return;
+        }
+        self.fill_forward(filling);
         let rows = filling.to.slot.is_some_and(|slot| self.replies.first_to(slot).is_some()) || filling.to.round;
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
@@ -164,7 +188,7 @@ impl Node<'_> {
         let mut used = 0;
         for _ in 0..self.direct.len() {
             let Some(direct) = self.direct.pop_front() else { break };
-            let here = direct.addr() == filling.to.addr && direct.id == filling.to.id;
+            let here = direct.to == filling.to.addr && direct.id == filling.to.id;
             let pushed = if here {
                 let limit = credit.saturating_sub(used);
                 match direct.what {
@@ -354,6 +378,8 @@ impl Node<'_> {
         let table = row.table;
         let pushed = match row.task {
             Task::Root => filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, limit),
+            // Where the relay is says nothing of where the member is.
+            Task::Seen if filling.to.via.is_some() => Some(0),
             Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
@@ -479,7 +505,8 @@ impl Node<'_> {
         let slot = self.members.get(ix)?;
         let tags = slot.tags.get().map_or(&[][..], |blob| self.store.blob(blob));
         let (id, incarnation, addr, tags_version) = (slot.id, slot.incarnation, slot.addr, slot.tags_version);
-        Some(MemberItem { id, incarnation, addr, tags_version, tags })
+        let asleep = self.sleep_left(slot.asleep);
+        Some(MemberItem { id, incarnation, addr, tags_version, asleep, tags })
     }
 
     /// What there is to say of a member.

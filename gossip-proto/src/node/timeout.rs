@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
-use crate::membership::{MemberState, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
+use crate::membership::{MemberSlot, MemberState, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
 use crate::repair::{Row, Step, Task};
 use crate::slab::index::Prefix;
 use crate::time::{Instant, Tick, micros};
@@ -21,6 +21,8 @@ pub(super) struct Timers {
     pub(super) join: Option<Instant>,
     /// Look for a lost part of the swarm.
     pub(super) heal: Option<Instant>,
+    /// Ask again what was missed in a sleep.
+    pub(super) wake: Option<Instant>,
     /// Say farewell again.
     pub(super) farewell: Option<Instant>,
     /// The byte budget allows the next datagram.
@@ -34,6 +36,10 @@ fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
 
 impl Node<'_> {
     pub(super) fn time_out(&mut self, now: Instant) {
+        if self.rest.is_some() {
+            due(&mut self.timers.budget, now);
+            return self.go_on_resting(now);
+        }
         self.notice_stall(now);
         if due(&mut self.timers.retry, now) {
             self.retry_probe(now);
@@ -49,6 +55,9 @@ impl Node<'_> {
         }
         if due(&mut self.timers.heal, now) {
             self.heal(now);
+        }
+        if due(&mut self.timers.wake, now) {
+            self.ask_what_was_missed(now);
         }
         due(&mut self.timers.budget, now);
         for _ in 0..DEADLINES_MAX {
@@ -69,8 +78,11 @@ impl Node<'_> {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let Timers { probe, retry, join, heal, farewell, budget } = &self.timers;
-        let own = [probe, retry, join, heal, farewell, budget].into_iter().flatten().copied();
+        if self.rest.is_some() {
+            return self.resting_timeout();
+        }
+        let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
+        let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
         let own = own.chain(self.prober.next_overdue());
         let sessions = self.sessions.iter().filter_map(|session| session.next());
         own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
@@ -82,6 +94,9 @@ impl Node<'_> {
 
     /// Sets the timers that a node with peers needs.
     pub(super) fn start_timers(&mut self, now: Instant) {
+        if self.rest.is_some() {
+            return;
+        }
         if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
             // A random phase, so that a swarm that starts at once does not probe at once.
             let phase = u64::from(self.rng.next()) % micros(self.config.probe_interval).max(1);
@@ -107,7 +122,9 @@ impl Node<'_> {
 
     fn probe(&mut self, now: Instant) {
         self.probe_failed(now);
-        let Some(ix) = self.prober.next_target(&mut self.members, &mut self.rng) else { return };
+        self.watch_isolation(now);
+        self.check_paths();
+        let Some(ix) = self.next_probe(now) else { return self.probe_nobody(now) };
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now + self.health.scale(self.config.probe_interval));
         let number = self.rng.secret() as u32;
@@ -115,6 +132,7 @@ impl Node<'_> {
         let step = self.retry_step(ix, timeout);
         self.prober.begin(id, number, now, step, timeout);
         self.errand(addr, Some(id), Errand::Ping(number));
+        self.ping_by_path(id, number);
         if state == MemberState::Suspect && self.config.lifeguard.buddy {
             self.tell(ix, ix);
         }
@@ -124,7 +142,8 @@ impl Node<'_> {
     /// Somebody did not answer: it is suspect, or one more suspects it.
     fn accuse(&mut self, now: Instant, target: NodeId) {
         let Some(ix) = self.members.find(target) else { return };
-        let Some(incarnation) = self.members.get(ix).map(|slot| slot.incarnation) else { return };
+        let awake = self.members.get(ix).filter(|slot| !slot.sleeps(now));
+        let Some(incarnation) = awake.map(|slot| slot.incarnation) else { return };
         let report = Report { id: target, incarnation, state: MemberState::Suspect, by: self.envelope.own };
         match accept_report(&mut self.members, &report, Tick::at(now), false) {
             Verdict::News(ix) => self.member_changed(now, ix, true),
@@ -147,6 +166,7 @@ impl Node<'_> {
                 let addr = self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr);
                 if let Some(addr) = addr {
                     self.errand(addr, Some(id), Errand::Ping(number));
+                    self.ping_by_path(id, number);
                 }
             }
             Retry::Relays(target, number) => self.ask_relays(target, number),
@@ -168,11 +188,17 @@ impl Node<'_> {
         let Some(addr) = self.members.find(target).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) else {
             return;
         };
+        let path = self.ping_by_path(target, number);
+        if path {
+            self.prober.asked();
+        }
         // Drawn with replacement: the same relay twice is a second chance on a lossy link.
-        for _ in 0..self.config.indirect_probes {
+        for _ in u8::from(path)..self.config.indirect_probes {
             let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
             let relay = self.members.peer(position).and_then(|ix| self.members.get(ix));
-            let relay = relay.filter(|slot| slot.id != target && slot.state == MemberState::Alive);
+            let serves =
+                |slot: &&MemberSlot| slot.id != target && slot.state == MemberState::Alive && !slot.sleeps(self.now);
+            let relay = relay.filter(serves);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
                 self.errand(to, Some(id), Errand::PingReq { number, target, addr });
                 self.prober.asked();
@@ -215,6 +241,7 @@ impl Node<'_> {
 
     /// Asks one dead member or one silent contact to take us in: whoever is there again will know both halves.
     fn heal(&mut self, now: Instant) {
+        self.watch_isolation(now);
         let contact = self.contacts.next().filter(|contact| {
             let known = contact.id.and_then(|id| self.members.find(id)).and_then(|ix| self.members.get(ix));
             !known.is_some_and(|slot| slot.is_live() && slot.addr == contact.addr)

@@ -92,6 +92,11 @@ impl Network {
                 Event::Left => Happening::Left,
                 Event::Converged => Happening::Converged,
                 Event::Diverged => Happening::Diverged,
+                Event::Isolated => Happening::Isolated,
+                Event::Reconnected => Happening::Reconnected,
+                Event::QuorumLost => Happening::QuorumLost,
+                Event::QuorumRegained => Happening::QuorumRegained,
+                Event::Asleep => Happening::Asleep,
                 Event::Lagged => Happening::Lagged,
             };
             match happening {

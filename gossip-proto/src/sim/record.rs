@@ -48,6 +48,16 @@ pub enum Happening {
     Converged,
     /// Some do not any more.
     Diverged,
+    /// It hears nobody.
+    Isolated,
+    /// It hears somebody again.
+    Reconnected,
+    /// Half or less of those it remembers live.
+    QuorumLost,
+    /// More than half of them live again.
+    QuorumRegained,
+    /// Its announcement that it sleeps has gone out.
+    Asleep,
     /// It was too full to tell all.
     Lagged,
 }

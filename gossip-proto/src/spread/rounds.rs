@@ -64,7 +64,8 @@ impl Rounds {
         while self.targets.len() < wanted && draws > 0 {
             draws -= 1;
             let Some(ix) = members.peer(rng.below(peers as u32) as usize).map(|ix| ix as u32) else { break };
-            if !self.targets.contains(&ix) && self.targets.push(ix).is_err() {
+            let awake = members.get(ix as usize).is_some_and(|slot| !slot.sleeps(now));
+            if awake && !self.targets.contains(&ix) && self.targets.push(ix).is_err() {
                 break;
             }
         }

@@ -41,7 +41,15 @@ pub(crate) struct Header {
 ///
 /// Takes the bytes by mutable reference since the sealed profile decrypts in place.
 pub(crate) fn open<'d>(datagram: &'d mut [u8], envelope: &Envelope) -> Result<(Header, Messages<'d>), Rejected> {
-    let datagram: &'d [u8] = datagram;
+    read(datagram, envelope)
+}
+
+/// Opens a datagram that came in another: it must be bound to us.
+pub(crate) fn open_inner<'d>(datagram: &'d [u8], envelope: &Envelope) -> Result<(Header, Messages<'d>), Rejected> {
+    if datagram.first() == Some(&BOUND) { read(datagram, envelope) } else { Err(Rejected::Version) }
+}
+
+fn read<'d>(datagram: &'d [u8], envelope: &Envelope) -> Result<(Header, Messages<'d>), Rejected> {
     let Some((&[first, c0, c1, c2, c3], body)) = datagram.split_first_chunk() else { return Err(Rejected::TooShort) };
     let destination = match first {
         UNBOUND => NodeId(0),
@@ -138,6 +146,23 @@ pub(crate) fn close<'b>(buf: &'b mut [u8], len: usize, envelope: &Envelope, dest
     datagram
 }
 
+/// Wraps the closed datagram of `len` bytes that begins at [`FORWARD_LEN_MAX`] in another one, to be closed in its turn,
+/// that asks its receiver to pass it on to `to`. Says how long that is.
+pub(crate) fn wrap(buf: &mut [u8], len: usize, header: &Header, to: NodeId) -> Option<usize> {
+    // Header and message as they are encoded, but for the length of the payload, the last byte of an empty one.
+    let mut lead = [0; FORWARD_LEN_MAX];
+    let head = postcard::to_slice(header, lead.get_mut(ENVELOPE_LEN..)?).ok()?.len() + ENVELOPE_LEN;
+    let empty = Message::Forward { to, payload: &[] };
+    let at = postcard::to_slice(&empty, lead.get_mut(head..)?).ok()?.len() + head - 1;
+    let start = postcard::to_slice(&u32::try_from(len).ok()?, lead.get_mut(at..)?).ok()?.len() + at;
+    if FORWARD_LEN_MAX + len > buf.len() {
+        return None;
+    }
+    buf.copy_within(FORWARD_LEN_MAX..FORWARD_LEN_MAX + len, start);
+    buf.get_mut(..start)?.copy_from_slice(lead.get(..start)?);
+    Some(start + len)
+}
+
 fn check(key: &SwarmKey, first: u8, destination: NodeId, body: &[u8]) -> u32 {
     let mut hasher = SipHasher13::new_with_key(key.as_bytes());
     hasher.write(body);
@@ -163,3 +188,6 @@ const UNBOUND: u8 = 0x10;
 /// Version 1, plain profile, for one id.
 const BOUND: u8 = 0x11;
 const ENVELOPE_LEN: usize = 5;
+/// The most that passing on adds to a datagram, whoever passes it on: envelope, the longest header (id 8, incarnation 5,
+/// root 4, load 1), and the message's number, destination and length of up to 65,507.
+pub(crate) const FORWARD_LEN_MAX: usize = ENVELOPE_LEN + 18 + 1 + 8 + 3;

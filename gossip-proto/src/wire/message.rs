@@ -57,6 +57,8 @@ pub(crate) enum Message<'a> {
     Nack(#[serde(with = "postcard::fixint::le")] u32),
     /// The receiver, whom the sender cannot reach where it said it is, sends from this address.
     Seen(Addr),
+    /// A whole datagram for `to`, closed by its own sender and bound to `to`: who is not `to` passes it on, once.
+    Forward { to: NodeId, payload: &'a [u8] },
 }
 
 /// What a node says of a member: all there is to know.
@@ -66,6 +68,9 @@ pub(crate) struct MemberItem<'a> {
     pub(crate) incarnation: u32,
     pub(crate) addr: Addr,
     pub(crate) tags_version: u32,
+    /// For how many more ticks of 2^16 µs it sleeps; 0 while it is awake. What is left, and not when it ends, since
+    /// clocks differ; `tags_version` counts its announcements too.
+    pub(crate) asleep: u32,
     pub(crate) tags: &'a [u8],
 }
 
@@ -113,7 +118,8 @@ pub(crate) struct Items<'a> {
 
 impl MemberItem<'_> {
     /// Nobody.
-    pub(crate) const EMPTY: Self = Self { id: NodeId(0), incarnation: 0, addr: Addr::NONE, tags_version: 0, tags: &[] };
+    pub(crate) const EMPTY: Self =
+        Self { id: NodeId(0), incarnation: 0, addr: Addr::NONE, tags_version: 0, asleep: 0, tags: &[] };
 }
 
 impl Message<'_> {
@@ -220,6 +226,7 @@ impl fmt::Display for Message<'_> {
             Self::Copies => f.write_str("copies"),
             Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
+            Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
         }
     }
 }

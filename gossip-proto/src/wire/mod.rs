@@ -9,7 +9,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use datagram::{Envelope, Header, Writer, close, open};
 #[cfg(feature = "sim")]
-pub(crate) use datagram::{Messages, describe};
+pub(crate) use datagram::describe;
+pub(crate) use datagram::{Envelope, FORWARD_LEN_MAX, Header, Messages, Writer, close, open, open_inner, wrap};
 pub(crate) use message::{Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};

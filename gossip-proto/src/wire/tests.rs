@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-use super::datagram::{Envelope, Header, Writer, close, open};
+use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{Accusation, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};
 use crate::slab::index::{Key, Prefix};
 use crate::{Addr, Config, Instant, Memory, Node, NodeId, Rejected, Seed, SwarmKey};
@@ -21,7 +21,7 @@ fn golden() -> Vec<(Message<'static>, String)> {
     let v4 = Addr::new(&[0x1c, 0x68, 127, 0, 0, 1]).unwrap();
     let radio = Addr::new(&[0xab, 0xcd]).unwrap();
     let key = Key::new(0x0102_0304, 0x0506_0708_090a_0b0c);
-    let member = |tags| MemberItem { id: ALICE, incarnation: 300, addr: v4, tags_version: 1, tags };
+    let member = |asleep, tags| MemberItem { id: ALICE, incarnation: 300, addr: v4, tags_version: 1, asleep, tags };
     let accusation = Accusation { id: ALICE, incarnation: 2, by: BOB };
     let version =
         |context: &[Seen]| VersionId { stamp: 0x1122, writer: 0x33, context: context.iter().copied().collect() };
@@ -39,8 +39,10 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Ping(number), "00 04030201".into()),
         (Message::Ack(number), "01 04030201".into()),
         (Message::PingReq { number, target: ALICE, addr: v4 }, format!("02 04030201 {ALICE_HEX} 06 1c687f000001")),
-        (Message::Join(member(b"")), format!("03 {ALICE_HEX} ac02 06 1c687f000001 01 00")),
-        (Message::Alive(member(b"\x01k\x01v")), format!("04 {ALICE_HEX} ac02 06 1c687f000001 01 04 016b0176")),
+        (Message::Join(member(0, b"")), format!("03 {ALICE_HEX} ac02 06 1c687f000001 01 00 00")),
+        (Message::Alive(member(0, b"\x01k\x01v")), format!("04 {ALICE_HEX} ac02 06 1c687f000001 01 00 04 016b0176")),
+        // Asleep for about a minute more: 915 ticks of 65,536 µs.
+        (Message::Alive(member(915, b"")), format!("04 {ALICE_HEX} ac02 06 1c687f000001 01 9307 00")),
         (Message::Suspect(accusation), format!("05 {ALICE_HEX} 02 {BOB_HEX}")),
         (Message::Dead(accusation), format!("06 {ALICE_HEX} 02 {BOB_HEX}")),
         (Message::Left { id: ALICE, incarnation: u32::MAX }, format!("07 {ALICE_HEX} ffffffff0f")),
@@ -71,6 +73,7 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Copies, "0e".into()),
         (Message::Nack(number), "0f 04030201".into()),
         (Message::Seen(radio), "10 02 abcd".into()),
+        (Message::Forward { to: BOB, payload: b"\x11inner" }, format!("11 {BOB_HEX} 06 11696e6e6572")),
     ]
 }
 
@@ -94,9 +97,10 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Copies => 14,
         Message::Nack(_) => 15,
         Message::Seen(_) => 16,
+        Message::Forward { .. } => 17,
     }
 }
-const TAGS: u8 = 17;
+const TAGS: u8 = 18;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -131,9 +135,9 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "11".into()),
-        ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00")),
-        ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00")),
+        ("a tag that nobody has", "12".into()),
+        ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
+        ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),
         ("seen at no address", "10 00".into()),
         ("an address of 24 bytes", format!("10 18 {}", "00".repeat(24))),
@@ -211,7 +215,7 @@ fn what_is_refused_and_why() {
         (sealed("other swarm", ALICE, BOB, &header), Rejected::Check),
         (sealed("golden", ALICE, NodeId(0x0c), &header), Rejected::Check),
         (sealed("golden", ALICE, BOB, &header[..header.len() - 2]), Rejected::Malformed),
-        (sealed("golden", ALICE, BOB, &format!("{header} 00 04030201 11")), Rejected::Malformed),
+        (sealed("golden", ALICE, BOB, &format!("{header} 00 04030201 12")), Rejected::Malformed),
         (sealed("golden", ALICE, BOB, own), Rejected::OwnId),
     ];
     // Another version or profile is named before anything else is looked at.
@@ -247,6 +251,33 @@ fn what_is_refused_and_why() {
         while node.poll_transmit(now, &mut buf).is_some() {}
     }
     assert_eq!(node.handle_datagram(now, at, &mut good.clone()), Err(Rejected::Left));
+}
+
+/// A datagram in a datagram: the inner one is that which its sender closed, and what goes around it is counted.
+#[test]
+fn a_datagram_to_be_passed_on_has_its_bytes() {
+    let inner = datagram(Some(BOB));
+    let mut buf = [0xee; 128];
+    buf[FORWARD_LEN_MAX..FORWARD_LEN_MAX + inner.len()].copy_from_slice(&inner);
+    let len = wrap(&mut buf, inner.len(), &HEADER, BOB).unwrap();
+    let relay = NodeId(0x0c);
+    let mut outer = close(&mut buf, len, &envelope(ALICE), Some(relay)).to_vec();
+    assert_eq!(show(&outer[5..]), show(&hex(&format!("{ALICE_HEX} 01 efbeadde 07 11 {BOB_HEX} 18 {}", show(&inner)))));
+    let (header, messages) = open(&mut outer, &envelope(relay)).unwrap();
+    assert_eq!(header, HEADER);
+    let Some(Ok(Message::Forward { to: BOB, payload })) = messages.last() else { panic!("no datagram inside") };
+    assert_eq!(payload, inner);
+    assert!(open_inner(payload, &envelope(BOB)).unwrap().1.eq([Ok(Message::Ping(0x0102_0304))]));
+    // It is bound: nobody else can take it for his, and what is bound to nobody is not taken from a relay at all.
+    assert_eq!(open_inner(payload, &envelope(relay)).err(), Some(Rejected::Check));
+    assert_eq!(open_inner(&datagram(None), &envelope(BOB)).err(), Some(Rejected::Version));
+
+    // With the longest header, the longest datagram and whatever relay, it still fits in the largest buffer.
+    let longest = Header { incarnation: u32::MAX, ..HEADER };
+    let mut large = vec![0; 65_507];
+    let room = large.len() - FORWARD_LEN_MAX;
+    assert_eq!(wrap(&mut large, room, &longest, BOB), Some(65_507));
+    assert_eq!(wrap(&mut large, room + 1, &longest, BOB), None);
 }
 
 const HEADER: Header = Header { id: ALICE, incarnation: 1, root: 0xdead_beef, load: 7 };

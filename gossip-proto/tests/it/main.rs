@@ -3,6 +3,9 @@
 mod fuzz_bodies;
 mod idle_state;
 mod invariants;
+mod membership_paths;
+mod membership_quorum;
+mod membership_sleep;
 mod readme;
 mod sim_determinism;
 mod sim_figures;

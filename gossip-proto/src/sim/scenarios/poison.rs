@@ -108,7 +108,7 @@ fn send(lab: &mut Lab<'_>, attack: &Attack, rogue: usize, victim: usize) {
     let id = net.id_of(victim);
     let sender = if attack.spoofed { victim } else { rogue };
     let accusation = Accusation { id, incarnation, by: net.id_of(sender) };
-    let moved = MemberItem { id, incarnation, addr: net.addr(rogue), tags_version: 0, tags: &[] };
+    let moved = MemberItem { id, incarnation, addr: net.addr(rogue), tags_version: 0, asleep: 0, tags: &[] };
     let message = match attack.message {
         Forged::Alive => Message::Alive(MemberItem { addr: net.addr(victim), ..moved }),
         Forged::Moved => Message::Alive(moved),

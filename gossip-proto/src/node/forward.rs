@@ -1,0 +1,222 @@
+//! The relay path: datagrams for a member that this node does not reach but another does.
+//!
+//! Probes show it: the relays' pings are answered, the direct ones are not, several times in a row. Then what the member
+//! is owed goes out in a [`Message::Forward`] to the relay: a whole datagram, closed for its destination, that the relay
+//! passes on without looking inside. Probes and their answers always go directly, so that they show when the path is not
+//! needed any more. The destination takes the sender's word for what it says, and the relay's for nothing.
+//!
+//! When full: a relay keeps [`FORWARDS_MAX`] datagrams, in the bytes that tags use; a further one is dropped and counted,
+//! as any datagram may be lost.
+
+use super::input::Context;
+use super::output::{Destination, Filling};
+use super::{Direct, Errand, Node};
+use crate::addr::{Addr, NodeId};
+use crate::membership::{MemberSlot, OWN, Turn};
+use crate::repair::{Row, Task};
+use crate::slab::index::Prefix;
+use crate::slab::{Ix, Link};
+use crate::time::Instant;
+use crate::wire::{self, Header, Message, Table};
+
+/// Datagrams that wait to be passed on.
+#[derive(Debug, Default)]
+pub(super) struct Forwards {
+    rows: heapless::Deque<Forward, FORWARDS_MAX>,
+    /// The last datagram of all was one of these: what this node has to say itself comes first.
+    last: bool,
+}
+
+/// A datagram to be passed on: to which slot, and where its bytes are.
+#[derive(Clone, Copy, Debug)]
+struct Forward {
+    to: Ix,
+    id: NodeId,
+    blob: Ix,
+}
+
+/// The paths of this node.
+impl Node<'_> {
+    /// A member was reached, with the ping of this number: by itself, or by a relay alone.
+    pub(super) fn note_reached(&mut self, context: &Context, target: NodeId, number: u32) {
+        if context.sender == target {
+            if !context.forwarded {
+                self.direct_works(target);
+            }
+        } else if let Some(relay) = context.peer {
+            if self.paths.doubt(target, relay, number) {
+                self.take_path(target, relay);
+            }
+        }
+    }
+
+    /// An ack that no probe waits for may be that of a direct ping to somebody who is reached by relays.
+    pub(super) fn note_late_ack(&mut self, context: &Context, number: u32) {
+        if !context.forwarded && self.paths.is_answer(number, context.sender) {
+            self.direct_works(context.sender);
+        }
+    }
+
+    fn direct_works(&mut self, target: NodeId) {
+        self.paths.settle(target);
+        if let Some(slot) = self.members.find(target).and_then(|ix| self.members.get_mut(ix)) {
+            slot.via = Link::NONE;
+        }
+    }
+
+    fn take_path(&mut self, target: NodeId, relay: usize) {
+        let serves = relay != OWN && self.members.get(relay).is_some_and(|slot| slot.is_live() && slot.id != target);
+        let Some(ix) = self.members.find(target).filter(|_| serves) else { return };
+        if let Some(slot) = self.members.get_mut(ix) {
+            self.stats.paths += u64::from(slot.via == Link::NONE);
+            slot.via = Link::to(relay);
+        }
+    }
+
+    /// Pings one of those whom relays reach, directly.
+    pub(super) fn check_paths(&mut self) {
+        let number = self.rng.secret() as u32;
+        let Some(Turn { target, relay, greet }) = self.paths.turn(number) else { return };
+        let known = self.members.find(target).and_then(|ix| Some((ix, self.members.get(ix)?)));
+        let Some((ix, addr)) = known.filter(|(_, slot)| slot.is_live()).map(|(ix, slot)| (ix, slot.addr)) else {
+            return self.paths.settle(target);
+        };
+        if let Some(relay) = relay {
+            self.take_path(target, relay);
+        }
+        self.errand(addr, Some(target), Errand::Ping(number));
+        if greet {
+            self.push_row(Row::new(ix, Table::Entries, Task::Root, Prefix::ROOT, 0));
+        }
+    }
+
+    /// Asks the relay of a member's path to ping it too, if it has one, without waiting for the direct pings to fail.
+    pub(super) fn ping_by_path(&mut self, target: NodeId, number: u32) -> bool {
+        let known = self.members.find(target).and_then(|ix| Some((self.members.get(ix)?.addr, self.members.via(ix)?)));
+        let asked = known.and_then(|(addr, relay)| Some((addr, self.members.get(relay)?)));
+        let Some((addr, to, id)) = asked.map(|(addr, relay)| (addr, relay.addr, relay.id)) else { return false };
+        self.errand(to, Some(id), Errand::PingReq { number, target, addr });
+        true
+    }
+
+    /// Whether an errand goes to somebody who is not reached directly: then nothing else goes with it.
+    pub(super) fn is_bare(&self, slot: Option<usize>) -> bool {
+        slot.is_some_and(|ix| self.members.via(ix).is_some())
+    }
+
+    /// The destination for what a member is owed: itself, or the relay of its path.
+    pub(super) fn destination_of(&self, ix: usize, slot: &MemberSlot, round: bool) -> Destination {
+        let via = self.members.via(ix);
+        let addr = via.and_then(|relay| self.members.get(relay)).map_or(slot.addr, |relay| relay.addr);
+        Destination { addr, id: Some(slot.id), slot: Some(ix), round, via, bare: false }
+    }
+
+    /// Closes what was filled in for a destination behind a relay, and wraps it; says how long it is then, and whom it is
+    /// bound to.
+    pub(super) fn wrap(
+        &self,
+        buf: &mut [u8],
+        len: usize,
+        header: &Header,
+        to: &Destination,
+    ) -> Option<(usize, NodeId)> {
+        let relay = self.members.get(to.via?)?.id;
+        let target = to.id?;
+        wire::close(buf.get_mut(wire::FORWARD_LEN_MAX..)?, len, &self.envelope, Some(target));
+        Some((wire::wrap(buf, len, header, target)?, relay))
+    }
+}
+
+/// The relay.
+impl Node<'_> {
+    /// Keeps a datagram to be passed on, if its sender is a member and its destination one that is reached directly.
+    pub(super) fn keep_forward(&mut self, context: &Context, to: NodeId, payload: &[u8]) {
+        let known = self.members.find(to).and_then(|ix| Some((ix, self.members.get(ix)?)));
+        let reached = known
+            .filter(|(ix, slot)| *ix != OWN && slot.is_live() && slot.via == Link::NONE && !slot.sleeps(context.now));
+        let allowed = !context.forwarded && context.peer.is_some() && !self.forwards.rows.is_full();
+        let kept = reached.filter(|_| allowed).map(|(ix, _)| ix);
+        let kept = kept.and_then(|ix| Some((ix, self.store.blob_put(None, payload)?)));
+        let Some((ix, blob)) = kept else {
+            self.stats.forward_refused += 1;
+            return;
+        };
+        // There is room: that was asked above.
+        let _ = self.forwards.rows.push_back(Forward { to: ix as Ix, id: to, blob: blob as Ix });
+    }
+
+    /// To whom the next datagram to be passed on goes, if it is its turn: every other datagram at most, if this node has
+    /// something to say itself.
+    pub(super) fn forward_to(&mut self, idle: bool) -> Option<usize> {
+        let turn = idle || !core::mem::replace(&mut self.forwards.last, false);
+        let to = self.forwards.rows.front().filter(|_| turn).map(|forward| forward.to as usize);
+        self.forwards.last = to.is_some();
+        to
+    }
+
+    /// Writes the first datagram that is to be passed on to this destination.
+    pub(super) fn fill_forward(&mut self, filling: &mut Filling<'_>) {
+        let here = |forward: &Forward| Some(forward.to as usize) == filling.to.slot && filling.to.via.is_none();
+        let Some(forward) = self.forwards.rows.front().copied().filter(here) else { return };
+        let _ = self.forwards.rows.pop_front();
+        let message = Message::Forward { to: forward.id, payload: self.store.blob(forward.blob as usize) };
+        // The slot may have passed to somebody else.
+        let pushed = if filling.to.id == Some(forward.id) { filling.push(&message, false, usize::MAX) } else { None };
+        match pushed {
+            Some(_) => self.stats.forwarded += 1,
+            None => self.stats.forward_refused += 1,
+        }
+        self.store.blob_free(forward.blob as usize);
+    }
+
+    pub(super) fn has_forwards(&self) -> bool {
+        !self.forwards.rows.is_empty()
+    }
+
+    /// Forgets the first datagram to be passed on: its destination is gone, or not reached any more.
+    pub(super) fn drop_forward(&mut self) {
+        if let Some(forward) = self.forwards.rows.pop_front() {
+            self.stats.forward_refused += 1;
+            self.store.blob_free(forward.blob as usize);
+        }
+    }
+
+    /// Forgets them all.
+    pub(super) fn drop_forwards(&mut self) {
+        while !self.forwards.rows.is_empty() {
+            self.drop_forward();
+        }
+    }
+}
+
+/// The destination.
+impl Node<'_> {
+    /// Takes in a datagram that a relay passed on. Its sender is where it was before: the relay's address is not its own.
+    pub(super) fn take_forwarded(&mut self, now: Instant, payload: &[u8]) {
+        let opened = wire::open_inner(payload, &self.envelope).ok();
+        let opened = opened.filter(|(_, messages)| !messages.clone().any(|message| message.is_err()));
+        let known = opened.and_then(|(header, messages)| Some((self.addr_of(header.id)?, header, messages)));
+        match known {
+            Some((from, header, messages)) => self.take_messages(now, from, &header, messages, true),
+            None => self.stats.forward_refused += 1,
+        }
+    }
+
+    fn addr_of(&self, id: NodeId) -> Option<Addr> {
+        self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr)
+    }
+
+    /// An errand to an address, be it a member's or not.
+    pub(super) fn errand_destination(&self, direct: Direct) -> Destination {
+        let slot = direct.id.and_then(|id| self.members.find(id));
+        let bare = self.is_bare(slot);
+        let round = !bare && slot.is_some() && slot == self.rounds.target();
+        Destination { addr: direct.to, id: direct.id, slot, round, via: None, bare }
+    }
+}
+
+/// How many datagrams wait to be passed on: a guess; an adapter sends after every datagram that it takes in.
+const FORWARDS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests;
