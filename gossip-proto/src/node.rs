@@ -1,6 +1,8 @@
 //! The node: the only module that knows all rooms. It takes facts and time in, and gives datagrams, events and one
 //! deadline out.
 
+mod common;
+mod errand;
 mod forward;
 mod input;
 mod isolation;
@@ -14,19 +16,18 @@ use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
-    transmissions,
 };
 use crate::memory::Storage;
-use crate::repair::{Replies, Session, Tree, root_digest};
+use crate::repair::{Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::slab::Link;
-use crate::slab::index::Key;
 use crate::spread::{Budget, Credits, Rounds};
 use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
 use crate::stats::Stats;
 use crate::time::{Instant, Tick};
 use crate::wire::{Envelope, Table};
 
+use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
 use timeout::Timers;
 
@@ -171,34 +172,6 @@ pub struct Node<'a> {
     since: Instant,
 }
 
-/// Something to say to one address, be it a member's or not.
-#[derive(Clone, Copy, Debug)]
-struct Direct {
-    to: Addr,
-    /// Whom the datagram is bound to, if it is known who is there.
-    id: Option<NodeId>,
-    what: Errand,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Errand {
-    Ping(u32),
-    Ack(u32),
-    Nack(u32),
-    PingReq {
-        number: u32,
-        target: NodeId,
-        addr: Addr,
-    },
-    Join,
-    /// The question for an entry, to somebody who has no slot here.
-    Want(Key),
-    /// An entry, for somebody who has no slot here.
-    Give(Key),
-    /// Who we are and whom we know, for a newcomer who has no slot here.
-    Welcome,
-}
-
 /// What the application is still to be told of the node itself, and what it was told last.
 #[derive(Debug)]
 struct Told {
@@ -217,28 +190,6 @@ struct Rest {
     /// How many more rounds announce it.
     announcements: u8,
     next: Instant,
-}
-
-/// The entries that were asked for lately, so that two offers of one entry do not fetch it twice.
-#[derive(Debug, Default)]
-struct Wanted {
-    asked: [(u32, Tick); WANTED_MAX],
-    next: usize,
-}
-
-impl Wanted {
-    /// Whether to ask for this key, which is then noted.
-    fn ask(&mut self, key: Key, now: Instant) -> bool {
-        let (short, now) = (key.key() as u32, Tick::at(now));
-        if self.asked.iter().any(|(asked, at)| *asked == short && now.0.saturating_sub(at.0) < WANTED_TICKS) {
-            return false;
-        }
-        if let Some(place) = self.asked.get_mut(self.next) {
-            *place = (short, now);
-        }
-        self.next = (self.next + 1) % WANTED_MAX;
-        true
-    }
 }
 
 /// The doors.
@@ -607,99 +558,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// What the doors have in common.
-impl Node<'_> {
-    /// Time stands still rather than go back.
-    fn advance(&mut self, now: Instant) -> Instant {
-        self.now = self.now.max(now);
-        self.now
-    }
-
-    fn write(&mut self, now: Instant, key: &[u8], value: Option<&[u8]>, options: PutOptions) -> Result<(), PutError> {
-        let now = self.advance(now);
-        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
-            return Err(PutError::Left);
-        }
-        let stamp = self.clock.stamp(now);
-        let (slot, stamp) = self.store.put(self.life, stamp, key, value, options.kind)?;
-        self.clock.given(stamp);
-        self.entry_changed(now, slot, options.urgent);
-        self.refresh_root();
-        self.note_convergence(now);
-        Ok(())
-    }
-
-    /// An entry is new here: pass it on, and soon.
-    fn entry_changed(&mut self, now: Instant, slot: usize, urgent: bool) {
-        if self.members.peers() > 0 {
-            self.store.heat(slot, self.transmissions(), urgent);
-            self.rounds.hasten(now);
-        }
-    }
-
-    /// How many times news is passed on.
-    fn transmissions(&self) -> u8 {
-        transmissions(self.config.rumor_mult, self.live())
-    }
-
-    fn announce(&mut self, now: Instant) {
-        if self.members.peers() > 0 {
-            self.members.heat(OWN, self.transmissions());
-            self.rounds.hasten(now);
-        }
-    }
-
-    /// Brings the root that datagrams carry in step with the entries.
-    fn refresh_root(&mut self) {
-        let root = self.table_digest(Table::Entries) as u32;
-        if root != self.root {
-            self.root = root;
-            self.members.new_epoch();
-            self.session(Table::Entries).resume();
-        }
-    }
-
-    /// Keeps the moment at which agreement was last reached or lost.
-    fn note_convergence(&mut self, now: Instant) {
-        self.members.settle_tally();
-        let converged = self.convergence().is_converged();
-        if core::mem::replace(&mut self.converged, converged) != converged {
-            self.since = now;
-        }
-    }
-
-    fn session(&mut self, table: Table) -> &mut Session {
-        let [members, entries] = &mut self.sessions;
-        match table {
-            Table::Members => members,
-            Table::Entries => entries,
-        }
-    }
-
-    fn tree(&self, table: Table) -> Tree<'_> {
-        let (index, cells) = match table {
-            Table::Members => self.members.index(),
-            Table::Entries => (self.store.index(), self.store.cells()),
-        };
-        Tree { index, cells, key: &self.config.swarm }
-    }
-
-    fn table_digest(&self, table: Table) -> u64 {
-        let Tree { index, cells, key } = self.tree(table);
-        root_digest(key, &index.root(cells))
-    }
-
-    fn view(&self, ix: usize) -> Member<'_> {
-        let slot = self.members.get(ix).unwrap_or(&crate::membership::MemberSlot::EMPTY);
-        let via = self.members.via(ix).and_then(|relay| self.members.get(relay)).map(|relay| relay.id);
-        Member::new(slot, self.now, via, slot.tags.get().map_or(&[], |blob| self.store.blob(blob)))
-    }
-}
-
 /// How many errands wait for one another at most; an adapter sends after every datagram, so they hardly ever meet.
 const DIRECT_MAX: usize = 16;
-/// How many questions for entries are remembered, and for how long, in ticks: two of them are 65 to 131 ms.
-const WANTED_MAX: usize = 8;
-const WANTED_TICKS: u32 = 2;
 /// How many rounds of farewells a node says: at 30 % loss and fanout 3, nobody hears one in 2 of 100,000 cases.
 const FAREWELLS: u8 = 3;

@@ -6,7 +6,7 @@
 //! it comes round again; if very much is said at once the filter fills, and less is passed on, which ends the storm.
 
 use super::rules::{Report, newer};
-use super::table::MemberState;
+use super::slot::MemberState;
 use crate::addr::{Addr, NodeId};
 use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Message};

@@ -11,6 +11,7 @@ mod paths;
 mod probe;
 mod quorum;
 mod rules;
+mod slot;
 mod table;
 mod tags;
 
@@ -22,11 +23,12 @@ pub(crate) use join::{CONTACTS_MAX, Contacts};
 pub(crate) use paths::{Paths, Turn};
 pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};
 pub(crate) use rules::{CONFIRMATIONS_MAX, Report, Verdict, accept_alive, accept_report, newer, plausible};
-pub(crate) use table::{MemberSlot, Members, OWN};
+pub(crate) use slot::MemberSlot;
+pub(crate) use table::{Members, OWN};
 pub(crate) use tags::{encode_tags, tags};
 
 pub use quorum::Quorum;
-pub use table::MemberState;
+pub use slot::MemberState;
 
 use crate::addr::{Addr, NodeId};
 use crate::time::{Instant, Tick};

@@ -6,7 +6,8 @@
 
 use core::time::Duration;
 
-use super::table::{MemberSlot, Members, OWN};
+use super::slot::MemberSlot;
+use super::table::{Members, OWN};
 use crate::addr::{Addr, NodeId};
 use crate::rng::Rng;
 use crate::time::{Instant, micros};

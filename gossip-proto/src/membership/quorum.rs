@@ -5,7 +5,7 @@
 //! no two parts of one swarm that remember the same size hold it at once.
 //! When full: it is one number; a table smaller than the swarm counts its sample.
 
-use super::table::MemberState;
+use super::slot::MemberState;
 
 /// How many of the remembered members are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

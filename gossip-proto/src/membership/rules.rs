@@ -2,7 +2,8 @@
 //!
 //! Knows: the rules. Does not know: who reports, nor what is done about it: the verdict tells the node.
 
-use super::table::{MemberState, Members, OWN};
+use super::slot::MemberState;
+use super::table::{Members, OWN};
 use crate::addr::NodeId;
 use crate::slab::Link;
 use crate::time::Tick;

@@ -1,0 +1,105 @@
+//! What the doors have in common.
+//!
+//! Knows: all rooms, as the doors do. Does not know: which door it is called through.
+
+use super::{Lifecycle, Node};
+use crate::error::PutError;
+use crate::membership::{Member, MemberSlot, OWN, transmissions};
+use crate::repair::{Session, Tree, root_digest};
+use crate::state::PutOptions;
+use crate::time::Instant;
+use crate::wire::Table;
+
+impl Node<'_> {
+    /// Time stands still rather than go back.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        value: Option<&[u8]>,
+        options: PutOptions,
+    ) -> Result<(), PutError> {
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(PutError::Left);
+        }
+        let stamp = self.clock.stamp(now);
+        let (slot, stamp) = self.store.put(self.life, stamp, key, value, options.kind)?;
+        self.clock.given(stamp);
+        self.entry_changed(now, slot, options.urgent);
+        self.refresh_root();
+        self.note_convergence(now);
+        Ok(())
+    }
+
+    /// An entry is new here: pass it on, and soon.
+    pub(super) fn entry_changed(&mut self, now: Instant, slot: usize, urgent: bool) {
+        if self.members.peers() > 0 {
+            self.store.heat(slot, self.transmissions(), urgent);
+            self.rounds.hasten(now);
+        }
+    }
+
+    /// How many times news is passed on.
+    pub(super) fn transmissions(&self) -> u8 {
+        transmissions(self.config.rumor_mult, self.live())
+    }
+
+    pub(super) fn announce(&mut self, now: Instant) {
+        if self.members.peers() > 0 {
+            self.members.heat(OWN, self.transmissions());
+            self.rounds.hasten(now);
+        }
+    }
+
+    /// Brings the root that datagrams carry in step with the entries.
+    pub(super) fn refresh_root(&mut self) {
+        let root = self.table_digest(Table::Entries) as u32;
+        if root != self.root {
+            self.root = root;
+            self.members.new_epoch();
+            self.session(Table::Entries).resume();
+        }
+    }
+
+    /// Keeps the moment at which agreement was last reached or lost.
+    pub(super) fn note_convergence(&mut self, now: Instant) {
+        self.members.settle_tally();
+        let converged = self.convergence().is_converged();
+        if core::mem::replace(&mut self.converged, converged) != converged {
+            self.since = now;
+        }
+    }
+
+    pub(super) fn session(&mut self, table: Table) -> &mut Session {
+        let [members, entries] = &mut self.sessions;
+        match table {
+            Table::Members => members,
+            Table::Entries => entries,
+        }
+    }
+
+    pub(super) fn tree(&self, table: Table) -> Tree<'_> {
+        let (index, cells) = match table {
+            Table::Members => self.members.index(),
+            Table::Entries => (self.store.index(), self.store.cells()),
+        };
+        Tree { index, cells, key: &self.config.swarm }
+    }
+
+    pub(super) fn table_digest(&self, table: Table) -> u64 {
+        let Tree { index, cells, key } = self.tree(table);
+        root_digest(key, &index.root(cells))
+    }
+
+    pub(super) fn view(&self, ix: usize) -> Member<'_> {
+        let slot = self.members.get(ix).unwrap_or(&MemberSlot::EMPTY);
+        let via = self.members.via(ix).and_then(|relay| self.members.get(relay)).map(|relay| relay.id);
+        Member::new(slot, self.now, via, slot.tags.get().map_or(&[], |blob| self.store.blob(blob)))
+    }
+}
