@@ -34,6 +34,12 @@ pub(crate) fn stack_peak() -> usize {
     high - low - (low..high).step_by(4).take_while(painted).count() * 4
 }
 
+/// What the stack takes now.
+#[allow(dead_code, reason = "for the image that counts instructions")]
+pub(crate) fn stack_used() -> usize {
+    at(addr_of!(_stack_start)) - cortex_m::register::msp::read() as usize
+}
+
 /// Paints what is free now.
 #[inline(never)]
 pub(crate) fn repaint() {

@@ -124,7 +124,8 @@ impl End {
         assert!(figure("flash") <= 144 * 1024, "flash");
         assert!(figure("data") + figure("bss") <= 32 * 1024, ".data and .bss");
         assert!(figure("stack") <= 6 * 1024, "stack, once it runs");
-        // A node is made on the stack and moved to its place, twice.
-        assert!(figure("boot") <= 3 * figure("node") + 2 * 1024, "stack, at boot");
+        // A node is made on the stack and moved to its place, which costs its size three times and takes the boot beyond
+        // the 6 KiB: they become the fence when the core makes it in its place.
+        assert!(figure("boot") <= 4 * figure("node"), "stack, at boot");
     }
 }
