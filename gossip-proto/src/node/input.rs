@@ -509,7 +509,9 @@ impl Node<'_> {
                 session.end(now, true);
             }
         } else {
-            session.heard(now, ix, retry, moved);
+            if moved {
+                session.heard(now, ix, retry);
+            }
             session.begin(now, ix, delay);
         }
     }
@@ -517,7 +519,7 @@ impl Node<'_> {
     fn session_heard(&mut self, context: &Context, table: Table) {
         if let Some(ix) = context.peer {
             let retry = self.retry(ix);
-            self.session(table).heard(context.now, ix, retry, true);
+            self.session(table).heard(context.now, ix, retry);
         }
     }
 

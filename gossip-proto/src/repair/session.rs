@@ -60,10 +60,11 @@ impl Session {
         self.peer = Some(peer);
     }
 
-    /// Something came from the other side: it is at work, so ask again later.
-    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Duration, moved: bool) {
+    /// Something of the comparison came from the other side: it is at work, so ask again later. What else comes from it, a
+    /// ping or a round, does not count: if it came often, it would put off asking for ever.
+    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Duration) {
         if self.peer == Some(peer) && self.tries > 0 {
-            self.progress |= moved;
+            self.progress = true;
             self.next = Some(now + retry);
         }
     }
