@@ -13,4 +13,5 @@ mod sim_network;
 mod sim_scenarios;
 mod sim_table;
 mod sim_unrest;
+mod spreading;
 mod tidy;
