@@ -58,6 +58,11 @@ impl Paths {
         false
     }
 
+    /// The relay that last reached a member that is looked after.
+    pub(crate) fn relay_of(&self, target: NodeId) -> Option<usize> {
+        self.rows.iter().find(|row| row.target == target).map(|row| row.relay as usize)
+    }
+
     /// A direct ping was answered: the member needs no path.
     pub(crate) fn settle(&mut self, target: NodeId) {
         for _ in 0..self.rows.len() {

@@ -12,11 +12,11 @@ use super::input::Context;
 use super::output::{Destination, Filling};
 use super::{Direct, Errand, Node};
 use crate::addr::{Addr, NodeId};
-use crate::membership::{MemberSlot, OWN, Turn};
+use crate::membership::{MemberSlot, MemberState, OWN, Turn};
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
 use crate::slab::{Ix, Link};
-use crate::time::Instant;
+use crate::time::{Instant, Tick};
 use crate::wire::{self, Header, Message, Table};
 
 /// Datagrams that wait to be passed on.
@@ -39,6 +39,7 @@ struct Forward {
 impl Node<'_> {
     /// A member was reached, with the ping of this number: by itself, or by a relay alone.
     pub(super) fn note_reached(&mut self, context: &Context, target: NodeId, number: u32) {
+        self.reprieve(context.now, target);
         if context.sender == target {
             if !context.forwarded {
                 self.direct_works(target);
@@ -47,6 +48,18 @@ impl Node<'_> {
             if self.paths.doubt(target, relay, number) {
                 self.take_path(target, relay);
             }
+        }
+    }
+
+    /// A suspect that answers, if only a relay, has all its time again: its refutation is still on the way, and behind a
+    /// relay that way is long.
+    fn reprieve(&mut self, now: Instant, target: NodeId) {
+        let Some(ix) = self.members.find(target) else { return };
+        if let Some(slot) = self.members.get_mut(ix).filter(|slot| slot.state == MemberState::Suspect && !slot.leaving)
+        {
+            slot.since = Tick::at(now);
+            let time = self.suspicion(ix);
+            self.members.set_deadline(ix, Some(now + time));
         }
     }
 
@@ -90,9 +103,18 @@ impl Node<'_> {
         }
     }
 
-    /// Asks the relay of a member's path to ping it too, if it has one, without waiting for the direct pings to fail.
+    /// The relay to ping a member through: that of its path, or the one that reached it when direct pings did not.
+    pub(super) fn relay_for(&self, ix: usize) -> Option<usize> {
+        let doubted = || {
+            let relay = self.paths.relay_of(self.members.get(ix)?.id)?;
+            self.members.get(relay).filter(|slot| slot.is_live() && relay != OWN && relay != ix).map(|_| relay)
+        };
+        self.members.via(ix).or_else(doubted)
+    }
+
+    /// Asks that relay to ping the member too, if there is one, without waiting for the direct pings to fail.
     pub(super) fn ping_by_path(&mut self, target: NodeId, number: u32) -> bool {
-        let known = self.members.find(target).and_then(|ix| Some((self.members.get(ix)?.addr, self.members.via(ix)?)));
+        let known = self.members.find(target).and_then(|ix| Some((self.members.get(ix)?.addr, self.relay_for(ix)?)));
         let asked = known.and_then(|(addr, relay)| Some((addr, self.members.get(relay)?)));
         let Some((addr, to, id)) = asked.map(|(addr, relay)| (addr, relay.addr, relay.id)) else { return false };
         self.errand(to, Some(id), Errand::PingReq { number, target, addr });

@@ -421,7 +421,7 @@ impl Node<'_> {
     }
 
     /// How long this member stays suspect, as far as it is confirmed.
-    fn suspicion(&self, ix: usize) -> Duration {
+    pub(super) fn suspicion(&self, ix: usize) -> Duration {
         let live = self.members.peers() + 1;
         let confirmed = self.members.get(ix).map_or(0, |slot| slot.confirmed);
         let max = if self.config.lifeguard.confirmations { self.config.suspicion_max_mult } else { 1 };

@@ -153,10 +153,12 @@ impl Node<'_> {
     }
 
     /// How long to wait before the same target is pinged again: the pings share the probe's timeout, but none goes out
-    /// before an answer to the last can be expected.
+    /// before an answer to the last can be expected. Through a relay there are twice as many, since each has twice as far to go
+    /// and nothing else reaches the target.
     fn retry_step(&self, ix: usize, timeout: Duration) -> Duration {
         let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
-        (timeout / u32::from(PINGS_MAX)).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
+        let pings = u32::from(PINGS_MAX) * if self.relay_for(ix).is_some() { 2 } else { 1 };
+        (timeout / pings).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
     }
 
     fn retry_probe(&mut self, now: Instant) {

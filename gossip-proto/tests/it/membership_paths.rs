@@ -168,3 +168,15 @@ fn loss_alone_leads_to_few_paths() {
         (0..8).flat_map(|from| (0..8).map(move |to| (from, to))).filter(|&(from, to)| via(&net, from, to).is_some());
     assert_eq!(left.count(), 0);
 }
+
+#[test]
+fn a_suspect_that_a_relay_reaches_is_not_declared_dead() {
+    // In the first seconds nobody knows yet that these two need a path, and with one relay suspicion is short.
+    for seed in 115..125 {
+        let mut net = swarm(seed, 3);
+        net.set_loss(100_000);
+        net.split([1], [2]);
+        net.run_for(MINUTE);
+        assert_eq!(net.record().members().excused_deaths, 0, "seed {seed}");
+    }
+}
