@@ -39,6 +39,12 @@ const FIGURES: &[(&str, &[&str])] = &[
     ("spread", &["converged_s", "payloads_per_node"]),
     ("writers", &["converged_s", "writes"]),
     ("loss", &[]),
+    ("stall", &["fp", "fp_healthy"]),
+    ("oneway", &["deaths_of_others"]),
+    ("flap", &["deaths_of_others", "transitions_per_minute"]),
+    ("storm", &["all_know_s", "contact_bytes"]),
+    ("poison", &["poison_s"]),
+    ("view", &["in_degree_mean", "dead_out_s"]),
 ];
 
 fn sim(options: &str) -> Output {
@@ -157,12 +163,12 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
 
 #[test]
 fn a_run_that_does_not_end_is_no_success() {
-    let output = sim("--scenario split --nodes 6 --seconds 0 --json");
+    let output = sim("--scenario spread --nodes 6 --seconds 0 --json");
     let report: Value = serde_json::from_slice(&output.stdout).expect("the report is printed all the same");
     assert_eq!(report["converged"], false);
     assert_eq!(output.status.code(), Some(6));
     assert_eq!(failure(&output)["code"], "not_converged");
-    assert!(failure(&output)["hint"].as_str().is_some_and(|hint| hint.contains("gossip sim --scenario split")));
+    assert!(failure(&output)["hint"].as_str().is_some_and(|hint| hint.contains("gossip sim --scenario spread")));
 }
 
 #[test]
