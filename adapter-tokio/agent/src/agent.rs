@@ -10,6 +10,7 @@ use gossip_tokio::{Event, Events, Handle};
 use siphasher::sip::SipHasher13;
 use tokio::net::{TcpListener, UdpSocket, lookup_host};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::api::{self, BODY_LEN_MAX, WATCHERS_MAX};
@@ -18,10 +19,13 @@ use crate::control::Control;
 use crate::document::DEPTH_MAX;
 use crate::error::{Code, Failure, Result};
 use crate::guard::Guard;
+use crate::hooks::Hook;
 use crate::view::{self, About};
 
 /// Runs an agent until it has left.
 pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
+    let hooks =
+        Hook::pairs(&options.on).map_err(|why| Failure::new(Code::Usage, why, "write --on died 'notify-me'"))?;
     let (bind, control) = (resolve("--bind", &options.bind).await?, resolve("--control", &options.control).await?);
     let guard = Guard::new(control, options.token.clone())?;
     let contacts = contacts(&options.join, bind).await?;
@@ -45,6 +49,8 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
     let mut runner = tokio::spawn(async move { runner.run().await });
 
     let log = Log(handle.clone());
+    let mut hooks: JoinSet<()> =
+        hooks.into_iter().map(|hook| hook.run(handle.clone(), log.clone(), handle.events())).collect();
     let ready = api::Ready {
         id: id.to_string(),
         name: options.name.clone(),
@@ -93,6 +99,11 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
         }
     };
     let _ = stop.send(());
+    // The last events are those of the farewell.
+    let told = async { while hooks.join_next().await.is_some() {} };
+    if time::timeout(HOOKS_TIMEOUT, told).await.is_err() {
+        log.warn(format_args!("commands of --on that still ran were ended"));
+    }
     if time::timeout(ANSWERS_TIMEOUT, &mut server).await.is_err() {
         server.abort();
     }
@@ -315,14 +326,14 @@ async fn signalled() -> &'static str {
 
 /// Lines on standard error, with the time since the start.
 #[derive(Clone, Debug)]
-struct Log(Handle);
+pub(crate) struct Log(Handle);
 
 impl Log {
     fn info(&self, message: impl Display) {
         self.line("info", message);
     }
 
-    fn warn(&self, message: impl Display) {
+    pub(crate) fn warn(&self, message: impl Display) {
         self.line("warning", message);
     }
 
@@ -340,6 +351,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const OWN_ID_INTERVAL: Duration = Duration::from_secs(60);
 /// Farewells are three rounds, well under a second apart; more when the byte budget is used up.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long commands of `--on` may still run when the agent ends.
+const HOOKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long answers that are under way may take when the agent ends.
 const ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -23,6 +23,9 @@ pub(crate) struct Member {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) rtt_us: Option<u64>,
     pub(crate) heard_ms_ago: Option<u64>,
+    /// The id of the relay that passes on what goes there; null while it is reached directly.
+    #[serde(default)]
+    pub(crate) via: Option<String>,
     /// Whether its last known summary root is ours; null for the dead and the left.
     pub(crate) agrees: Option<bool>,
 }

@@ -107,8 +107,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Show how this agent sees the others: addresses, round trips, who disagrees since when.
+    /// Show how this agent sees the others: addresses, round trips, relay paths, who disagrees since when.
     Topology {
+        /// Print a graph for Graphviz: `gossip topology --dot | dot -Tsvg`.
+        #[arg(long, conflicts_with = "json")]
+        dot: bool,
         #[command(flatten)]
         remote: Remote,
     },
@@ -184,6 +187,10 @@ pub(crate) struct AgentOptions {
     /// Room for keys, values and tags, in bytes.
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     pub(crate) bytes: usize,
+    /// Run a command (by the shell) on each event of a kind, with the event as JSON on its standard input; may be repeated.
+    /// `any` stands for every kind.
+    #[arg(long, value_names = ["EVENT", "CMD"], num_args = 2, action = clap::ArgAction::Append)]
+    pub(crate) on: Vec<String>,
     /// Print one line of JSON on standard output when ready: bind, advertise, control, id, name, swarm.
     #[arg(long)]
     pub(crate) ready_json: bool,

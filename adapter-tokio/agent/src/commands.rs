@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::api::{self, Nothing};
 use crate::cli::{Command, Remote};
 use crate::client::Client;
+use crate::dot;
 use crate::error::{Code, Failure, Result};
 use crate::output;
 
@@ -58,8 +59,9 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             output::show(json, &convergence, output::convergence)?;
             if convergence.converged { Ok(()) } else { Err(not_converged(&convergence, &live, *wait)) }
         }
-        Command::Topology { remote } => {
-            output::show(json, &client(remote).get("/v1/topology", &[]).await?, output::topology)
+        Command::Topology { dot, remote } => {
+            let show = if *dot { dot::topology } else { output::topology };
+            output::show(json, &client(remote).get("/v1/topology", &[]).await?, show)
         }
         Command::Leave { remote } => {
             let left: api::Left = client(remote).post("/v1/leave", &Nothing {}).await?;

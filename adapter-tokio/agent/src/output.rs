@@ -88,7 +88,11 @@ pub(crate) fn convergence(convergence: &api::Convergence) -> String {
 }
 
 pub(crate) fn topology(topology: &api::Topology) -> String {
-    let header = ["NAME", "ID", "ADDRESS", "STATE", "RTT", "HEARD", "AGREES"];
+    let header = ["NAME", "ID", "ADDRESS", "STATE", "RTT", "HEARD", "VIA", "AGREES"];
+    let named_by_id = |id: &String| {
+        let relay = topology.members.iter().find(|member| member.id == *id);
+        relay.and_then(|relay| relay.name.clone()).unwrap_or_else(|| id.clone())
+    };
     let rows = topology.members.iter().map(|member| {
         let lost = topology.disagreeing.iter().find(|one| one.id == member.id);
         let agrees = match (member.agrees, lost.map(|one| one.agreed_ms_ago)) {
@@ -104,6 +108,7 @@ pub(crate) fn topology(topology: &api::Topology) -> String {
             state(member.state).into(),
             member.rtt_us.map_or("-".into(), |us| ms(us as f64)),
             member.heard_ms_ago.map_or("-".into(), |ms| format!("{} ago", seconds(ms))),
+            member.via.as_ref().map_or("-".into(), named_by_id),
             agrees,
         ]
     });

@@ -184,6 +184,7 @@ fn member(member: &proto::Member<'_>, own: NodeId, disagreeing: &BTreeSet<NodeId
         tags: member.tags().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         rtt_us: member.rtt.map(|rtt| rtt.as_micros() as u64),
         heard_ms_ago: member.heard.map(|at| ms_since(now, at)),
+        via: member.via.map(|relay| relay.to_string()),
         agrees: matches!(state, api::State::Alive | api::State::Suspect).then(|| !disagreeing.contains(&member.id)),
     }
 }

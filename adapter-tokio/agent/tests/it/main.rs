@@ -3,6 +3,7 @@
 mod agents;
 mod demo;
 mod errors;
+mod hooks;
 mod leaving;
 mod schema;
 mod security;

@@ -42,7 +42,7 @@ fn members_and_topology() {
     let member = |name: &str, nth: &str, own: bool| {
         json!({
             "id": "…", "name": name, "addr": "…", "state": "alive", "own": own, "incarnation": 0,
-            "tags": {"name": name, "nth": nth}, "rtt_us": "#", "heard_ms_ago": "#", "agrees": true
+            "tags": {"name": name, "nth": nth}, "rtt_us": "#", "heard_ms_ago": "#", "via": null, "agrees": true
         })
     };
     let members = json!([member("n0", "0", true), member("n1", "1", false)]);
@@ -52,6 +52,9 @@ fn members_and_topology() {
         "convergence": {"converged": true, "live": 2, "agreeing": 2, "permille": 1000, "root": "…", "since_ms_ago": "#"}
     });
     assert_eq!(masked(agents[0].json(&["topology"])), topology);
+    let graph = agents[0].run(&["topology", "--dot"]).out;
+    let edge = format!("  \"{}\" -> \"{}\" [label=\"", agents[0].id, agents[1].id);
+    assert!(graph.starts_with("digraph gossip {\n") && graph.contains(&edge) && graph.ends_with("}\n"), "{graph}");
     let text = agents[0].run(&["topology", "--json"]).out;
     assert!(text.starts_with(r#"{"id":""#) && text.ends_with("}\n") && text.lines().count() == 1, "{text}");
 }
