@@ -92,6 +92,29 @@ pub enum SleepError {
     Left,
 }
 
+/// Why what an earlier life kept was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RestoreError {
+    /// The bytes are not those of an entry, or hold versions that no rule allows.
+    Damaged,
+    /// Longer than this node could pass on: `max` is the most that key and value may take together.
+    ValueLen {
+        /// The most that key and value may take together, in bytes.
+        max: usize,
+    },
+    /// Every slot for entries is in use; `max` is their number.
+    EntriesFull {
+        /// How many entries the table holds.
+        max: usize,
+    },
+    /// The bytes for entries are in use; `max` is how many there are.
+    BytesFull {
+        /// How many bytes the table holds.
+        max: usize,
+    },
+}
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -148,8 +171,20 @@ impl fmt::Display for SleepError {
     }
 }
 
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("the bytes are not those of an entry"),
+            Self::ValueLen { max } => PutError::ValueLen { max: *max }.fmt(f),
+            Self::EntriesFull { max } => PutError::EntriesFull { max: *max }.fmt(f),
+            Self::BytesFull { max } => PutError::BytesFull { max: *max }.fmt(f),
+        }
+    }
+}
+
 impl core::error::Error for Rejected {}
 impl core::error::Error for JoinError {}
 impl core::error::Error for PutError {}
+impl core::error::Error for RestoreError {}
 impl core::error::Error for SleepError {}
 impl core::error::Error for TagsError {}

@@ -8,6 +8,7 @@ mod input;
 mod isolation;
 mod output;
 mod rest;
+mod saved;
 mod timeout;
 
 use crate::addr::{Addr, NodeId};
@@ -29,6 +30,7 @@ use crate::wire::{Envelope, Table};
 
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
+pub use saved::SavedLife;
 use timeout::Timers;
 
 /// A datagram to send.

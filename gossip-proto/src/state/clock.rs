@@ -75,6 +75,16 @@ impl Clock {
         true
     }
 
+    /// The newest stamp that was given or accepted.
+    pub(crate) fn newest(&self) -> u64 {
+        self.given.max(self.heard)
+    }
+
+    /// Follows a stamp of an earlier life, as far as it can be one.
+    pub(crate) fn restore(&mut self, stamp: u64) {
+        self.heard = self.heard.max(stamp.min(YEAR_2100 - 1));
+    }
+
     /// The stamp for a write: not before any that was accepted, and after all own ones. Nothing has changed until [`Clock::given`] says that the write was made.
     pub(crate) fn stamp(&self, now: Instant) -> u64 {
         let estimate = self.now_estimate(now).unwrap_or(0);

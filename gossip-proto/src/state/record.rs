@@ -40,6 +40,13 @@ impl<'r> Record<'r> {
         Versions { rest: self.0.get(self.body()..).unwrap_or(&[]), left }
     }
 
+    /// Whether these bytes are a record and nothing else.
+    pub(super) fn is_whole(self) -> bool {
+        let mut versions = self.versions();
+        let count = self.0.get(1).map_or(0, |&count| usize::from(count));
+        count > 0 && versions.by_ref().count() == count && versions.rest.is_empty()
+    }
+
     /// Where the versions begin.
     fn body(self) -> usize {
         HEAD_LEN + self.0.first().map_or(0, |&len| usize::from(len))

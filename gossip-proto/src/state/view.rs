@@ -112,7 +112,7 @@ impl<'a> Store<'a> {
     }
 
     /// The slots in the index under a prefix, in order.
-    fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
+    pub(super) fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
         let first = self.index.ceiling(&self.cells, prefix.first());
         core::iter::successors(first, |&slot| self.index.next(&self.cells, slot))
             .take_while(move |&slot| prefix.contains(self.index.key(&self.cells, slot)))
