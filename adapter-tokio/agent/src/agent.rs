@@ -16,6 +16,7 @@ use tokio::time;
 use crate::api::{self, BODY_LEN_MAX, WATCHERS_MAX};
 use crate::cli::{AgentOptions, Mode};
 use crate::control::Control;
+use crate::data::{Data, Keeper};
 use crate::document::DEPTH_MAX;
 use crate::error::{Code, Failure, Result};
 use crate::guard::Guard;
@@ -35,20 +36,29 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
     let control = listener.local_addr().map_err(|error| bind_failed("--control", control, &error))?;
     let advertise = advertised(options, bind, contacts.first().map(|(addr, _)| *addr)).await?;
 
-    let (node, limits) = node(options, advertise)?;
+    let data = options.data.as_deref().map(|dir| Data::open(dir, &options.swarm)).transpose()?;
+    let (mut node, limits) = node(options, advertise, data.as_ref().and_then(Data::id))?;
     let id = node.id();
+    let restored = data.as_ref().map(|data| data.restore(&mut node)).transpose()?;
     let (handle, mut runner) = gossip_tokio::new(socket, node);
     set_tags(&handle, options)?;
     let events = handle.events();
     let swarm = options.swarm.clone();
     let about = About { swarm, name: options.name.clone(), bind, control, limits };
-    let router = Control::new(handle.clone(), about).router(Guard { bound: control, ..guard });
+    let log = Log(handle.clone());
+    let (keeper, writer) = match data {
+        Some(data) => {
+            let (keeper, writer) = Keeper::start(data, &handle, log.clone());
+            (keeper, Some(writer))
+        }
+        None => Default::default(),
+    };
+    let router = Control::new(handle.clone(), about, keeper).router(Guard { bound: control, ..guard });
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async { _ = stopped.await });
     let mut server = tokio::spawn(server.into_future());
     let mut runner = tokio::spawn(async move { runner.run().await });
 
-    let log = Log(handle.clone());
     let mut hooks: JoinSet<()> =
         hooks.into_iter().map(|hook| hook.run(handle.clone(), log.clone(), handle.events())).collect();
     let ready = api::Ready {
@@ -64,6 +74,9 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
         "ready: agent {id} ({name}) of swarm `{}`, gossip at {bind}, control at http://{control}",
         options.swarm
     ));
+    if let (Some(count), Some(dir)) = (restored, &options.data) {
+        log.info(format_args!("{count} entries from {}", dir.display()));
+    }
     if advertise != bind {
         log.info(format_args!("others are told to use {advertise}"));
     }
@@ -99,6 +112,12 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
         }
     };
     let _ = stop.send(());
+    if let Some(writer) = writer {
+        let written = tokio::task::spawn_blocking(|| writer.join());
+        if time::timeout(WRITER_TIMEOUT, written).await.is_err() {
+            log.warn(format_args!("what was heard last may not be on disk"));
+        }
+    }
     // The last events are those of the farewell.
     let told = async { while hooks.join_next().await.is_some() {} };
     if time::timeout(HOOKS_TIMEOUT, told).await.is_err() {
@@ -119,7 +138,7 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
 }
 
 /// The node, and the limits that it told.
-fn node(options: &AgentOptions, advertise: SocketAddr) -> Result<(Node<'static>, api::Limits)> {
+fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) -> Result<(Node<'static>, api::Limits)> {
     let lan = Config::lan(&options.swarm);
     let config = Config {
         gossip_interval: options.interval,
@@ -141,10 +160,13 @@ fn node(options: &AgentOptions, advertise: SocketAddr) -> Result<(Node<'static>,
         Failure::new(Code::Other, format!("no entropy: {error}"), "the agent needs some for its ids")
     })?;
     let (seed, id) = random.split_at(32);
-    let id = match &options.name {
-        Some(name) => id_of(name),
-        None => NodeId(u64::from_le_bytes(id.try_into().unwrap_or_default())),
-    };
+    let named = options.name.as_deref().map(id_of);
+    if let (Some(saved), Some(named)) = (saved, named.filter(|named| saved.is_some_and(|saved| saved != *named))) {
+        let message = format!("--data belongs to the agent {saved}, and this name's id is {named}");
+        return Err(Failure::new(Code::BadData, message, "give each agent a directory of its own"));
+    }
+    let random = NodeId(u64::from_le_bytes(id.try_into().unwrap_or_default()));
+    let id = named.or(saved).unwrap_or(random);
     let mut secret = [0; 32];
     secret.copy_from_slice(seed);
     let storage = Storage::with_capacity(options.members, options.entries, options.bytes);
@@ -351,6 +373,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const OWN_ID_INTERVAL: Duration = Duration::from_secs(60);
 /// Farewells are three rounds, well under a second apart; more when the byte budget is used up.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last entries may take to be written when the agent ends.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long commands of `--on` may still run when the agent ends.
 const HOOKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long answers that are under way may take when the agent ends.

@@ -187,6 +187,9 @@ pub(crate) struct AgentOptions {
     /// Room for keys, values and tags, in bytes.
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     pub(crate) bytes: usize,
+    /// A directory to keep entries in: the agent comes back from it as itself, also after a crash.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<std::path::PathBuf>,
     /// Run a command (by the shell) on each event of a kind, with the event as JSON on its standard input; may be repeated.
     /// `any` stands for every kind.
     #[arg(long, value_names = ["EVENT", "CMD"], num_args = 2, action = clap::ArgAction::Append)]

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
 use crate::api::{self, BODY_LEN_MAX, WATCHERS_MAX};
+use crate::data::Keeper;
 use crate::document::{self, DEPTH_MAX, Held};
 use crate::error::{Code, Failure, Result};
 use crate::guard::{self, Guard};
@@ -30,14 +31,15 @@ use crate::view;
 pub(crate) struct Control {
     pub(crate) handle: Handle,
     pub(crate) about: Arc<view::About>,
+    keeper: Keeper,
     watchers: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Json<T>>;
 
 impl Control {
-    pub(crate) fn new(handle: Handle, about: view::About) -> Self {
-        Self { handle, about: Arc::new(about), watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+    pub(crate) fn new(handle: Handle, about: view::About, keeper: Keeper) -> Self {
+        Self { handle, about: Arc::new(about), keeper, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
     /// All routes, guarded.
@@ -144,20 +146,24 @@ async fn set(State(control): State<Control>, body: Body) -> Answer<api::SetDone>
     check_path(&key)?;
     check_depth(&key, &value)?;
     let bytes = value.to_string().into_bytes();
-    control.handle.with(|node, now| {
+    let kind = control.handle.with(|node, now| {
         let held = node.get(key.as_bytes()).map(|entry| entry.kind());
         let kind = kind.map_or(held.unwrap_or_default(), view::kind_in);
         let options = PutOptions::new().kind(kind);
         let put = node.put(now, key.as_bytes(), &bytes, if urgent { options.urgent() } else { options });
-        put.map_err(|error| refused(&key, bytes.len(), error))?;
-        Ok(Json(api::SetDone { key, kind: view::kind_out(kind) }))
-    })
+        put.map(|()| kind).map_err(|error| refused(&key, bytes.len(), error))
+    })?;
+    control.keeper.kept(vec![key.clone().into_bytes()]).await?;
+    Ok(Json(api::SetDone { key, kind: view::kind_out(kind) }))
 }
 
 async fn delete(State(control): State<Control>, body: Body) -> Answer<api::Deleted> {
     let api::Delete { key } = parse(body).await?;
     match control.handle.with(|node, now| node.delete(now, key.as_bytes())) {
-        Ok(true) => Ok(Json(api::Deleted { key })),
+        Ok(true) => {
+            control.keeper.kept(vec![key.clone().into_bytes()]).await?;
+            Ok(Json(api::Deleted { key }))
+        }
         Ok(false) => Err(not_found(&key)),
         Err(error) => Err(refused(&key, 0, error)),
     }
@@ -173,7 +179,7 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
     let content_len_max = control.about.limits.content_len_max;
     let part = |name: &String| (document::key_of(&[name]), document::beneath(&[name]));
     let parts: Vec<_> = patch.keys().map(part).collect();
-    control.handle.with(|node, now| {
+    let merged = control.handle.with(|node, now| {
         let mut held = Held::new();
         for (key, beneath) in &parts {
             held.extend(node.get(key.as_bytes()).map(|entry| (key.clone(), entry.value())));
@@ -215,8 +221,13 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
             deleted.map_err(|error| partly(refused(&key, 0, error), &merged))?;
             merged.deleted.push(key);
         }
-        Ok(Json(merged))
-    })
+        Ok::<_, Failure>(merged)
+    })?;
+    control
+        .keeper
+        .kept([&merged.written[..], &merged.deleted].concat().into_iter().map(String::into_bytes).collect())
+        .await?;
+    Ok(Json(merged))
 }
 
 async fn leave(State(control): State<Control>, body: Body) -> Answer<api::Left> {

@@ -56,6 +56,8 @@ codes! {
     TokenRequired = 2, BAD_REQUEST;
     /// A choice that is out of its range, or tables that cannot be that small.
     BadConfig = 2, BAD_REQUEST;
+    /// The directory of `--data` cannot be used.
+    BadData = 9, INTERNAL_SERVER_ERROR;
     /// A name that has no address, or an address that cannot be used.
     BadAddress = 2, BAD_REQUEST;
     /// No such entry.

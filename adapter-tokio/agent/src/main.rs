@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod commands;
 mod control;
+mod data;
 mod demo;
 mod document;
 mod dot;

@@ -1,6 +1,7 @@
 //! Real agents as processes on loopback, and the commands that talk to them.
 
 mod agents;
+mod data;
 mod demo;
 mod errors;
 mod hooks;

@@ -1,0 +1,266 @@
+//! `agent --data DIR`: what the agent holds, on disk, so that it comes back as itself.
+//!
+//! The database is redb: one file, pure Rust, one dependency, and a commit is atomic whenever the process is killed. A
+//! command that writes is answered once its entries are on disk; what comes from other agents is written in batches soon
+//! after. Commands that wait at the same time share one commit.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use gossip_proto::{Instant, Node, NodeId, Saved, SavedLife};
+use gossip_tokio::{EntryEvent, Events, Handle};
+use redb::{Database, Durability, ReadableTable, TableDefinition};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time;
+
+use crate::agent::Log;
+use crate::error::{Code, Failure, Result};
+
+/// Entries by key, as [`Saved`] has them.
+const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
+/// What there is one of.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// The swarm's name.
+const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Data {
+    database: Database,
+    path: PathBuf,
+    id: Option<NodeId>,
+}
+
+impl Data {
+    /// Opens the directory, and makes it if there is none.
+    pub(crate) fn open(dir: &Path, swarm: &str) -> Result<Self> {
+        let path = dir.join(FILE);
+        let failed = |error: &dyn Display| {
+            let hint = "name a directory that this program may write to, and no other agent uses";
+            Failure::new(Code::BadData, format!("--data {}: {error}", dir.display()), hint)
+        };
+        std::fs::create_dir_all(dir).map_err(|error| failed(&error))?;
+        let database = Database::create(&path).map_err(|error| failed(&error))?;
+        let mut data = Self { database, path, id: None };
+        let (format, held, id) = data.begin(swarm).map_err(|error| failed(&error))?;
+        if held != swarm {
+            let message = format!("--data {}: it belongs to the swarm `{held}`, not `{swarm}`", dir.display());
+            return Err(Failure::new(Code::BadData, message, "give each swarm a directory of its own"));
+        }
+        if format != u64::from(Saved::FORMAT) {
+            let message = format!("--data {}: written in format {format} by another version", dir.display());
+            return Err(Failure::new(Code::BadData, message, "use that version, or another directory"));
+        }
+        data.id = id;
+        Ok(data)
+    }
+
+    /// Makes the tables where there are none, and reads whose they are: format, swarm, id.
+    fn begin(&self, swarm: &str) -> Result<(u64, String, Option<NodeId>), redb::Error> {
+        let write = self.database.begin_write()?;
+        let found = {
+            let (mut texts, mut numbers) = (write.open_table(TEXTS)?, write.open_table(NUMBERS)?);
+            write.open_table(ENTRIES)?;
+            if texts.get("swarm")?.is_none() {
+                texts.insert("swarm", swarm)?;
+                numbers.insert("format", u64::from(Saved::FORMAT))?;
+            }
+            let held = texts.get("swarm")?.map_or_else(String::new, |held| held.value().to_owned());
+            let number = |name| numbers.get(name).map(|number| number.map(|number| number.value()));
+            (number("format")?.unwrap_or_default(), held, number("id")?.map(NodeId))
+        };
+        write.commit()?;
+        Ok(found)
+    }
+
+    /// The id of the agent whose directory this is.
+    pub(crate) fn id(&self) -> Option<NodeId> {
+        self.id
+    }
+
+    /// Gives a new node what is here, and notes its id. Returns the number of entries.
+    pub(crate) fn restore(&self, node: &mut Node<'_>) -> Result<usize> {
+        let failed = |error: redb::Error| self.failed("cannot be read", &error);
+        let read = self.database.begin_read().map_err(|error| failed(error.into()))?;
+        let numbers = read.open_table(NUMBERS).map_err(|error| failed(error.into()))?;
+        let number = |name| numbers.get(name).map(|held| held.map(|held| held.value())).map_err(redb::Error::from);
+        let (incarnation, stamp) = (number("incarnation").map_err(failed)?, number("stamp").map_err(failed)?);
+        if let (Some(incarnation), Some(stamp)) = (incarnation, stamp) {
+            node.restore_life(SavedLife { incarnation: incarnation as u32, stamp });
+        }
+        let (entries, mut count) = (read.open_table(ENTRIES).map_err(|error| failed(error.into()))?, 0);
+        for entry in entries.iter().map_err(|error| failed(error.into()))? {
+            let (key, bytes) = entry.map_err(|error| failed(error.into()))?;
+            let restored = Saved::from_bytes(bytes.value()).and_then(|saved| node.restore(Instant::ZERO, saved));
+            restored.map_err(|error| {
+                let key = String::from_utf8_lossy(key.value()).into_owned();
+                let hint = "give the agent tables that are large enough: --entries, --bytes";
+                Failure { hint: hint.into(), ..self.failed(&format!("`{key}` was not taken in"), &error) }
+            })?;
+            count += 1;
+        }
+        drop(entries);
+        self.write(|write| {
+            write.open_table(NUMBERS)?.insert("id", node.id().0)?;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// Writes what the node holds now under these keys, and what it is.
+    fn keep(&self, handle: &Handle, keys: &BTreeSet<Vec<u8>>, durability: Durability) -> Result<()> {
+        let (life, saved) = handle.read(|node| {
+            let saved = keys.iter().map(|key| node.saved_entry(key).map(|saved| saved.as_bytes().to_vec()));
+            (node.saved_life(), saved.collect::<Vec<_>>())
+        });
+        self.write(|write| {
+            write.set_durability(durability);
+            let (mut numbers, mut entries) = (write.open_table(NUMBERS)?, write.open_table(ENTRIES)?);
+            numbers.insert("incarnation", u64::from(life.incarnation))?;
+            numbers.insert("stamp", life.stamp)?;
+            for (key, bytes) in keys.iter().zip(&saved) {
+                match bytes {
+                    Some(bytes) => drop(entries.insert(&key[..], &bytes[..])?),
+                    None => drop(entries.remove(&key[..])?),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The keys of all that is here and of all that the node holds.
+    fn all_keys(&self, handle: &Handle) -> Result<BTreeSet<Vec<u8>>> {
+        let held = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let entries = self.database.begin_read()?.open_table(ENTRIES)?;
+            let keys = entries.iter()?.map(|entry| Ok(entry?.0.value().to_vec()));
+            keys.collect()
+        };
+        let mut keys: BTreeSet<_> =
+            held().map_err(|error| self.failed("cannot be read", &error))?.into_iter().collect();
+        keys.extend(handle.read(|node| node.saved().map(|saved| saved.key().to_vec()).collect::<Vec<_>>()));
+        Ok(keys)
+    }
+
+    fn write(&self, work: impl FnOnce(&mut redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<()> {
+        let done = || -> Result<(), redb::Error> {
+            let mut write = self.database.begin_write()?;
+            work(&mut write)?;
+            Ok(write.commit()?)
+        };
+        done().map_err(|error| self.failed("cannot be written", &error))
+    }
+
+    fn failed(&self, what: &str, error: &dyn Display) -> Failure {
+        let message = format!("{}: {what}: {error}", self.path.display());
+        Failure::new(Code::BadData, message, "look at the disk: is it full, or the directory gone?")
+    }
+}
+
+/// Asks for entries to be kept. Clones share one writer; without `--data` there is none, and nothing to wait for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keeper(Option<mpsc::Sender<Task>>);
+
+/// What the writer is asked for.
+#[derive(Debug)]
+enum Task {
+    /// To keep what the node holds under these keys, and to answer once it is on disk.
+    Wait(Vec<Vec<u8>>, oneshot::Sender<Result<()>>),
+    /// To keep this, soon.
+    Soon(Vec<u8>),
+    /// To keep all there is, and to remove what the node does not hold any more.
+    All,
+}
+
+impl Keeper {
+    /// Starts the writer, and what feeds it with what comes from other agents. It ends with the last clone.
+    pub(crate) fn start(data: Data, handle: &Handle, log: Log) -> (Self, thread::JoinHandle<()>) {
+        let (tasks, queue) = mpsc::channel(TASKS_MAX);
+        tokio::spawn(feed(handle.entry_events(), tasks.clone()));
+        let handle = handle.clone();
+        let writer = thread::spawn(move || write(&data, &handle, queue, &log));
+        (Self(Some(tasks)), writer)
+    }
+
+    /// Waits until what the node holds under these keys is on disk.
+    pub(crate) async fn kept(&self, keys: Vec<Vec<u8>>) -> Result<()> {
+        let Some(tasks) = &self.0 else { return Ok(()) };
+        let (done, answer) = oneshot::channel();
+        let gone =
+            || Failure::new(Code::Other, "the agent is ending: it may not be on disk", "look at the agent's log");
+        tasks.send(Task::Wait(keys, done)).await.map_err(|_| gone())?;
+        let kept = answer.await.map_err(|_| gone())?;
+        kept.map_err(|failure| failure.context("it is written and shared, and will be lost if this agent ends"))
+    }
+}
+
+/// Passes on which entries changed, until the node has left.
+async fn feed(mut events: Events<EntryEvent>, tasks: mpsc::Sender<Task>) {
+    let mut sweep = time::interval(SWEEP_INTERVAL);
+    loop {
+        let task = tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(event)) => Task::Soon(event.key.to_vec()),
+                Some(Err(_)) => Task::All,
+                None => break,
+            },
+            _ = sweep.tick() => Task::All,
+        };
+        if tasks.send(task).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Keeps what is asked for, until nobody can ask any more.
+fn write(data: &Data, handle: &Handle, mut tasks: mpsc::Receiver<Task>, log: &Log) {
+    while let Some(first) = tasks.blocking_recv() {
+        let (mut keys, mut waiting, mut all) = (BTreeSet::new(), Vec::new(), false);
+        let mut next = Some(first);
+        let mut pause = true;
+        while let Some(task) = next {
+            match task {
+                Task::Wait(wanted, done) => {
+                    keys.extend(wanted);
+                    waiting.push(done);
+                }
+                Task::Soon(key) => drop(keys.insert(key)),
+                Task::All => all = true,
+            }
+            if keys.len() >= BATCH_MAX {
+                break;
+            }
+            next = tasks.try_recv().ok();
+            if next.is_none() && waiting.is_empty() && core::mem::take(&mut pause) {
+                // Nobody waits: what comes a little later can share the commit.
+                thread::sleep(BATCH_DELAY);
+                next = tasks.try_recv().ok();
+            }
+        }
+        let durability = if waiting.is_empty() { Durability::Eventual } else { Durability::Immediate };
+        let more = if all { data.all_keys(handle) } else { Ok(BTreeSet::new()) };
+        let kept = more.and_then(|more| {
+            keys.extend(more);
+            data.keep(handle, &keys, durability)
+        });
+        if let Err(failure) = &kept {
+            log.warn(format_args!("{}", failure.message));
+        }
+        for done in waiting {
+            // Whoever asked may have gone.
+            let _ = done.send(kept.clone());
+        }
+    }
+}
+
+const FILE: &str = "gossip.redb";
+/// How many requests wait for the writer.
+const TASKS_MAX: usize = 1024;
+/// How many entries one commit takes, about.
+const BATCH_MAX: usize = 4096;
+/// How long what others wrote may wait for company.
+const BATCH_DELAY: Duration = Duration::from_millis(20);
+/// How often what the node has forgotten is removed from the disk, too.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
