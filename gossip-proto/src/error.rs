@@ -92,6 +92,30 @@ pub enum SleepError {
     Left,
 }
 
+/// Why a write is not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ReceiptError {
+    /// This node holds no such entry.
+    NotFound,
+    /// All receipts are open; `max` is their number. Close one.
+    Full {
+        /// How many may be open at once.
+        max: usize,
+    },
+}
+
+impl fmt::Display for ReceiptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is no such entry"),
+            Self::Full { max } => write!(f, "all {max} receipts are open"),
+        }
+    }
+}
+
+impl core::error::Error for ReceiptError {}
+
 /// Why what an earlier life kept was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -34,11 +34,12 @@ mod wire;
 
 pub use addr::{Addr, NodeId};
 pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
-pub use error::{JoinError, PutError, Rejected, RestoreError, SleepError, TagsError};
+pub use error::{JoinError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError};
 pub use event::{EntryChange, Event, MemberChange};
 pub use membership::{Member, MemberState, Quorum};
 pub use memory::{Memory, Storage};
-pub use node::{Convergence, Lifecycle, Node, SavedLife, Transmit};
+pub use node::{Convergence, Holders, Lifecycle, Node, SavedLife, Transmit};
+pub use repair::Receipt;
 pub use rng::Seed;
 pub use state::{Entry, Kind, PutOptions, Saved, Value};
 pub use stats::Stats;

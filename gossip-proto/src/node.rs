@@ -7,6 +7,7 @@ mod forward;
 mod input;
 mod isolation;
 mod output;
+mod receipts;
 mod rest;
 mod saved;
 mod timeout;
@@ -19,7 +20,7 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Replies, Session};
+use crate::repair::{Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::slab::Link;
 use crate::spread::{Budget, Credits, Rounds};
@@ -30,6 +31,7 @@ use crate::wire::{Envelope, Table};
 
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
+pub use receipts::Holders;
 pub use saved::SavedLife;
 use timeout::Timers;
 
@@ -154,6 +156,7 @@ pub struct Node<'a> {
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
+    receipts: Receipts,
     sessions: [Session; 2],
     wanted: Wanted,
     rounds: Rounds,
@@ -255,6 +258,7 @@ impl<'a> Node<'a> {
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
             replies: Replies::default(),
+            receipts: Receipts::default(),
             sessions: [Session::new(), Session::new()],
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),

@@ -49,7 +49,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(17) {
+    let message = match choices.below(19) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -81,6 +81,11 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
             let present = ((1u32 << (digests.len() / 4)) - 1) as u16;
             Message::Digests(Digests { table, from: prefix.len() / 8 * 4, prefix, salt, present, digests: &digests })
         }
+        16 => {
+            let (key, version, number) = (hash(choices), version(choices), number(choices));
+            Message::Ask { key, stamp: version.stamp, writer: version.writer, number }
+        }
+        17 => Message::Held(number(choices)),
         15 => {
             bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices) };
             Message::Forward { to: id(choices), payload: &bytes }

@@ -50,6 +50,9 @@ pub struct Member<'a> {
     pub rtt: Option<Duration>,
     /// The summary root that it last told; `None` before it was heard.
     pub root: Option<u32>,
+    /// When it last told the summary root that this node had then, within 65 ms; `None` if it never did. While it does not
+    /// agree this is how far it lags.
+    pub agreed: Option<Instant>,
     /// The relay through which datagrams for it go, while it cannot be reached directly.
     pub via: Option<NodeId>,
     /// Until when it sleeps, and is neither probed nor suspected.
@@ -68,6 +71,7 @@ impl<'a> Member<'a> {
             heard: heard.then(|| slot.heard.instant()),
             rtt: (slot.rtt > 0).then(|| Duration::from_micros(u64::from(slot.rtt) * 100)),
             root: heard.then_some(slot.root),
+            agreed: (slot.agreed != Tick::default()).then(|| slot.agreed.instant()),
             via,
             asleep: slot.sleeps(now).then(|| slot.asleep.instant()),
             tags,

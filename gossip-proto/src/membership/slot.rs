@@ -61,6 +61,8 @@ pub(crate) struct MemberSlot {
     pub(super) in_use: bool,
     pub(super) told: Told,
     pub(super) updated: bool,
+    /// Which of the watched writes it is known to hold, a bit for each.
+    pub(crate) holds: u8,
     /// How many more times the rumor about it is passed on.
     pub(super) left: u8,
     /// The slot of the relay through which it is reached, while it is not reached directly.
@@ -159,6 +161,7 @@ impl MemberSlot {
         in_use: false,
         told: Told::Nothing,
         updated: false,
+        holds: 0,
         left: 0,
         via: Link::NONE,
         asleep: Tick(0),

@@ -349,6 +349,11 @@ impl<'a> Members<'a> {
         (relay != OWN && relay != ix).then_some(slot).map(|_| relay)
     }
 
+    /// Nobody is known to hold what is watched under these bits.
+    pub(crate) fn confirm_none(&mut self, bits: u8) {
+        self.slots.iter_mut().take(self.fresh).for_each(|slot| slot.holds &= !bits);
+    }
+
     /// The peer at a position of the permutation.
     pub(crate) fn peer(&self, position: usize) -> Option<usize> {
         if position < self.peers { self.slots.get(position).map(|slot| slot.order as usize) } else { None }

@@ -30,6 +30,8 @@ pub(super) enum Errand {
     Want(Key),
     /// An entry, for somebody who has no slot here.
     Give(Key),
+    /// That we hold what was asked for by this number, to somebody who has no slot here.
+    Held(u32),
     /// Who we are and whom we know, for a newcomer who has no slot here.
     Welcome,
 }

@@ -20,7 +20,7 @@ use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Tabl
 #[derive(Clone, Copy)]
 pub(super) struct Context {
     pub(super) now: Instant,
-    from: Addr,
+    pub(super) from: Addr,
     pub(super) sender: NodeId,
     /// The sender's slot, if there is one for it.
     pub(super) peer: Option<usize>,
@@ -256,6 +256,8 @@ impl Node<'_> {
                     Finding::Equal | Finding::Parts { .. } => {}
                 }
             }
+            Message::Ask { key, stamp, writer, number } => self.answer(context, key, stamp, writer, number),
+            Message::Held(number) => self.confirmed(context, number),
             Message::Seen(addr) => self.set_addr(now, addr),
             Message::Copies => {}
             // What is for us is opened when the rest has been taken in.
@@ -501,6 +503,9 @@ impl Node<'_> {
     fn compare_roots(&mut self, now: Instant, peer: Option<usize>, root: u32, moved: bool) {
         let Some(ix) = peer else { return };
         self.members.hear(ix, now, root, self.root);
+        if root == self.root {
+            self.holds_all(ix);
+        }
         let (own, retry) = (self.root, self.retry(ix));
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
         let session = self.session(Table::Entries);

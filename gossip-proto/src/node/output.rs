@@ -230,6 +230,7 @@ impl Node<'_> {
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
+            Errand::Held(number) => Message::Held(number),
             Errand::Want(key) | Errand::Give(key) => Message::Want(key),
             Errand::Join | Errand::Welcome => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
         }
@@ -381,6 +382,11 @@ impl Node<'_> {
             // Where the relay is says nothing of where the member is.
             Task::Seen if filling.to.via.is_some() => Some(0),
             Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
+            Task::Ask { number } => match self.question(number) {
+                Some(question) => filling.push(&question, false, limit),
+                None => Some(0),
+            },
+            Task::Held { number } => filling.push(&Message::Held(number), false, limit),
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
             Task::Digests => {

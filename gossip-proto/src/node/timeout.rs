@@ -69,6 +69,9 @@ impl Node<'_> {
                 self.session_due(now, table);
             }
         }
+        if due(&mut self.receipts.next, now) {
+            self.ask_for_receipts(now);
+        }
         if due(&mut self.timers.farewell, now) {
             self.farewell(now);
         }
@@ -83,7 +86,7 @@ impl Node<'_> {
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
         let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
-        let own = own.chain(self.prober.next_overdue());
+        let own = own.chain(self.receipts.next).chain(self.prober.next_overdue());
         let sessions = self.sessions.iter().filter_map(|session| session.next());
         own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
     }

@@ -6,9 +6,12 @@
 //! When full: see [`replies`].
 
 mod compare;
+mod receipts;
 mod replies;
 mod session;
 
 pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
-pub(crate) use replies::{Replies, Row, Task};
+pub use receipts::Receipt;
+pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};
+pub(crate) use replies::{ROWS_MAX, Replies, Row, Task};
 pub(crate) use session::{Session, Step};

@@ -37,6 +37,10 @@ pub(crate) enum Task {
     Send,
     /// The question for the item with this key.
     Want,
+    /// Whether the member holds what is watched under this number.
+    Ask { number: u32 },
+    /// That we hold what the member asked for by this number.
+    Held { number: u32 },
     /// From which address the member is seen to send.
     Seen,
 }

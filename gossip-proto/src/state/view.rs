@@ -3,11 +3,12 @@
 //! Knows: how to find an entry, walk over them in order, and say how much there is. Changes nothing. Does not know: how
 //! any of it came about.
 
-use super::entry::Entry;
+use super::entry::{Entry, Kind};
 use super::hash::topic;
 use super::record::Record;
 use super::slot::Flag;
 use super::store::Store;
+use super::version::Version;
 #[cfg(test)]
 use crate::slab::index::Sum;
 use crate::slab::index::{Cell, Index, Key, Prefix};
@@ -23,6 +24,21 @@ impl<'a> Store<'a> {
     /// The slot of the entry with this key, deleted or not.
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         self.locate(self.hash.key(key), key).unwrap_or_default()
+    }
+
+    /// The place in the index and the newest stamp of an entry, deleted or not.
+    pub(crate) fn newest_of(&self, key: &[u8]) -> Option<(Key, u64)> {
+        let slot = self.find(key)?;
+        Some((self.key_hash(slot), self.record(Some(slot)).versions().next()?.stamp))
+    }
+
+    /// Whether a version of this dot is held, or was: something newer has taken its place.
+    pub(crate) fn holds(&self, key: Key, stamp: u64, writer: u64) -> bool {
+        let asked = Version { kind: Kind::Register, stamp, writer, context: &[], value: None };
+        let newer = |held: Version<'_>| {
+            asked.covered_by(&held) || held.kind == Kind::Register && (held.stamp, held.writer) > (stamp, writer)
+        };
+        self.record(self.find_hash(key)).versions().any(newer)
     }
 
     /// The slot of the entry with this place in the index.

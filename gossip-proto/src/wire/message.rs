@@ -59,6 +59,18 @@ pub(crate) enum Message<'a> {
     Seen(Addr),
     /// A whole datagram for `to`, closed by its own sender and bound to `to`: who is not `to` passes it on, once.
     Forward { to: NodeId, payload: &'a [u8] },
+    /// Whether the receiver holds this version or something newer: who does not asks for it with `Want`.
+    Ask {
+        key: Key,
+        #[serde(with = "postcard::fixint::le")]
+        stamp: u64,
+        #[serde(with = "postcard::fixint::le")]
+        writer: u64,
+        #[serde(with = "postcard::fixint::le")]
+        number: u32,
+    },
+    /// The answer of one who does.
+    Held(#[serde(with = "postcard::fixint::le")] u32),
 }
 
 /// What a node says of a member: all there is to know.
@@ -226,6 +238,8 @@ impl fmt::Display for Message<'_> {
             Self::Copies => f.write_str("copies"),
             Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
+            Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),
+            Self::Held(number) => write!(f, "held {number:x}"),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
         }
     }

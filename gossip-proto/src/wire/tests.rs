@@ -74,6 +74,11 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Nack(number), "0f 04030201".into()),
         (Message::Seen(radio), "10 02 abcd".into()),
         (Message::Forward { to: BOB, payload: b"\x11inner" }, format!("11 {BOB_HEX} 06 11696e6e6572")),
+        (
+            Message::Ask { key, stamp: 0x1122, writer: 0x33, number },
+            "12 0102030405060708090a0b0c 2211000000000000 3300000000000000 04030201".into(),
+        ),
+        (Message::Held(number), "13 04030201".into()),
     ]
 }
 
@@ -98,9 +103,11 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Nack(_) => 15,
         Message::Seen(_) => 16,
         Message::Forward { .. } => 17,
+        Message::Ask { .. } => 18,
+        Message::Held(_) => 19,
     }
 }
-const TAGS: u8 = 18;
+const TAGS: u8 = 20;
 
 #[test]
 fn every_message_has_its_bytes() {

@@ -7,6 +7,7 @@ mod membership_paths;
 mod membership_quorum;
 mod membership_sleep;
 mod readme;
+mod receipts;
 mod saved;
 mod sim_determinism;
 mod sim_figures;

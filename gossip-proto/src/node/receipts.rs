@@ -1,0 +1,121 @@
+//! Receipts: who is known to hold a write of this node.
+//!
+//! A member confirms a write by answering a question about it, or by telling our own summary root while it is watched.
+//! Some members who have not are asked every gossip interval, until the application closes the receipt.
+
+use super::Node;
+use super::errand::Errand;
+use super::input::Context;
+use crate::error::ReceiptError;
+use crate::repair::{RECEIPTS_MAX, ROWS_MAX, Receipt, Row, Task, Watched};
+use crate::slab::index::Key;
+use crate::time::Instant;
+use crate::wire::{Message, Table};
+
+/// How far a write is known to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Holders {
+    /// Live members that hold the write or something newer, this node among them.
+    pub confirmed: usize,
+    /// Live members, this node among them.
+    pub live: usize,
+}
+
+impl Holders {
+    /// Whether all live members are known to hold it.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.confirmed == self.live
+    }
+}
+
+impl Node<'_> {
+    /// Watches the newest version of an entry, deleted or not: who holds it is asked for from now on. Each question and
+    /// answer takes some 40 bytes in a datagram; at most sixteen are asked per gossip interval.
+    ///
+    /// # Errors
+    /// No such entry here, or [`ReceiptError::Full`].
+    pub fn open_receipt(&mut self, now: Instant, key: &[u8]) -> Result<Receipt, ReceiptError> {
+        let now = self.advance(now);
+        let (key, stamp) = self.store.newest_of(key).ok_or(ReceiptError::NotFound)?;
+        let watched = Watched { key, stamp, number: self.rng.secret() as u32 };
+        let receipt = self.receipts.open(watched).ok_or(ReceiptError::Full { max: RECEIPTS_MAX })?;
+        self.members.confirm_none(self.receipts.bit(receipt).unwrap_or(0));
+        self.receipts.next.get_or_insert(now + self.config.gossip_interval);
+        Ok(receipt)
+    }
+
+    /// How far a watched write is known to have come; `None` for a receipt that is closed. Costs as much as there are
+    /// members.
+    #[must_use]
+    pub fn receipt(&self, receipt: Receipt) -> Option<Holders> {
+        let bit = self.receipts.bit(receipt)?;
+        let peers = (0..self.members.peers()).filter_map(|position| self.members.get(self.members.peer(position)?));
+        Some(Holders { confirmed: 1 + peers.filter(|slot| slot.holds & bit != 0).count(), live: self.live() })
+    }
+
+    /// Watches a write no longer.
+    pub fn close_receipt(&mut self, receipt: Receipt) {
+        self.receipts.close(receipt);
+    }
+
+    /// Asks some of those who have not confirmed.
+    pub(super) fn ask_for_receipts(&mut self, now: Instant) {
+        let (open, peers) = (self.receipts.bits(), self.members.peers());
+        let mut asked = 0;
+        for _ in 0..peers.min(ASK_LOOK) {
+            if asked >= ASK_MAX || self.replies.len() > ROWS_MAX / 2 {
+                break;
+            }
+            self.receipts.cursor = (self.receipts.cursor + 1) % peers.max(1);
+            let Some(ix) = self.members.peer(self.receipts.cursor) else { continue };
+            let missing = open & !self.members.get(ix).map_or(0, |slot| slot.holds);
+            if let Some(watched) = self.receipts.first(missing) {
+                let task = Task::Ask { number: watched.number };
+                self.push_row(Row::of_key(ix, Table::Entries, task, watched.key));
+                asked += 1;
+            }
+        }
+        self.receipts.next = Some(now + self.config.gossip_interval);
+    }
+
+    /// The question about a watched write; `None` when it is watched no longer.
+    pub(super) fn question(&self, number: u32) -> Option<Message<'static>> {
+        let Watched { key, stamp, number } = self.receipts.watched(number)?;
+        Some(Message::Ask { key, stamp, writer: self.life, number })
+    }
+
+    /// Somebody asks whether we hold a version, or something newer.
+    pub(super) fn answer(&mut self, context: &Context, key: Key, stamp: u64, writer: u64, number: u32) {
+        let holds = self.store.holds(key, stamp, writer);
+        match context.peer {
+            Some(ix) => {
+                let task = if holds { Task::Held { number } } else { Task::Want };
+                self.push_row(Row::of_key(ix, Table::Entries, task, key));
+            }
+            None if holds => self.errand(context.from, Some(context.sender), Errand::Held(number)),
+            None => self.errand(context.from, Some(context.sender), Errand::Want(key)),
+        }
+    }
+
+    /// A member told our own root: it holds whatever is watched.
+    pub(super) fn holds_all(&mut self, ix: usize) {
+        let open = self.receipts.bits();
+        if let Some(slot) = self.members.get_mut(ix).filter(|_| open != 0) {
+            slot.holds |= open;
+        }
+    }
+
+    /// Somebody holds what is watched under this number.
+    pub(super) fn confirmed(&mut self, context: &Context, number: u32) {
+        let bit = self.receipts.bit_of(number).unwrap_or(0);
+        if let Some(slot) = context.peer.and_then(|ix| self.members.get_mut(ix)) {
+            slot.holds |= bit;
+        }
+    }
+}
+
+/// How many members are asked per gossip interval, and how many are looked at for them.
+const ASK_MAX: usize = 16;
+const ASK_LOOK: usize = 256;
