@@ -60,6 +60,9 @@ pub enum PutError {
     Kind,
     /// The key's hash is that of another key (2^-96): choose another key.
     Collision,
+    /// This node has not subscribed to the key's topic, or has lowered the topic's ceiling below the key for want of room:
+    /// see [`Node::wants`](crate::Node::wants).
+    Unwanted,
     /// This node has left the swarm.
     Left,
 }
@@ -91,6 +94,36 @@ pub enum SleepError {
     /// This node has left the swarm.
     Left,
 }
+
+/// Why a node does not want other topics than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum InterestError {
+    /// More than `max` topics: want all, or fewer.
+    TooManyTopics {
+        /// How many topics a node may subscribe to.
+        max: usize,
+    },
+    /// Topics and tags together take more than `max` bytes.
+    TagsTooLong {
+        /// The most that they may take, in bytes.
+        max: usize,
+    },
+    /// This node has left the swarm.
+    Left,
+}
+
+impl fmt::Display for InterestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyTopics { max } => write!(f, "a node subscribes to at most {max} topics, or to all"),
+            Self::TagsTooLong { max } => write!(f, "tags and topics together take at most {max} bytes"),
+            Self::Left => f.write_str("this node has left the swarm"),
+        }
+    }
+}
+
+impl core::error::Error for InterestError {}
 
 /// Why a write is not watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +203,9 @@ impl fmt::Display for PutError {
             Self::EntriesFull { max } => write!(f, "all {max} entries are in use"),
             Self::BytesFull { max } => write!(f, "all {max} bytes for entries are in use"),
             Self::Kind => f.write_str("the entry exists with another kind"),
+            Self::Unwanted => {
+                f.write_str("this node has not subscribed to the key's topic, or has no room for all of it")
+            }
             Self::Collision => f.write_str("the key's hash collides with another key's"),
             Self::Left => f.write_str("this node has left the swarm"),
         }

@@ -45,6 +45,9 @@ pub enum Event<'a> {
     QuorumRegained,
     /// The announcement of [`Node::sleep`](crate::Node::sleep) has gone out: the device may switch off.
     Asleep,
+    /// There was no room for all entries: this node holds less of its heaviest topic from now on, and dropped what is
+    /// beyond. See [`Node::wants`](crate::Node::wants) and [`Node::ceiling`](crate::Node::ceiling).
+    Shed,
     /// The tables were too full to keep what happened: read members and entries anew.
     Lagged,
 }

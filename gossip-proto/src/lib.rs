@@ -34,7 +34,7 @@ mod wire;
 
 pub use addr::{Addr, NodeId};
 pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
-pub use error::{JoinError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError};
+pub use error::{InterestError, JoinError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError};
 pub use event::{EntryChange, Event, MemberChange};
 pub use membership::{Member, MemberState, Quorum};
 pub use memory::{Memory, Storage};

@@ -5,6 +5,7 @@ mod common;
 mod errand;
 mod forward;
 mod input;
+mod interest;
 mod isolation;
 mod output;
 mod receipts;
@@ -22,7 +23,6 @@ use crate::membership::{
 use crate::memory::Storage;
 use crate::repair::{Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
-use crate::slab::Link;
 use crate::spread::{Budget, Credits, Rounds};
 use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
 use crate::stats::Stats;
@@ -31,6 +31,7 @@ use crate::wire::{Envelope, Table};
 
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
+use interest::Shedding;
 pub use receipts::Holders;
 pub use saved::SavedLife;
 use timeout::Timers;
@@ -157,6 +158,7 @@ pub struct Node<'a> {
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
     receipts: Receipts,
+    shedding: Shedding,
     sessions: [Session; 2],
     wanted: Wanted,
     rounds: Rounds,
@@ -203,7 +205,8 @@ impl<'a> Node<'a> {
     pub const CONTACTS_MAX: usize = CONTACTS_MAX;
     /// The longest key, in bytes.
     pub const KEY_LEN_MAX: usize = 255;
-    /// The longest tags, in bytes: names and values, and two bytes for each pair. A member's record with tags of this length
+    /// The longest tags, in bytes: names and values, and two bytes for each pair; and two and five for each topic, where not
+    /// all are wanted. A member's record with tags of this length
     /// still leaves room in a datagram of 512 bytes.
     pub const TAGS_LEN_MAX: usize = 255;
 
@@ -259,6 +262,7 @@ impl<'a> Node<'a> {
             direct: heapless::Deque::new(),
             replies: Replies::default(),
             receipts: Receipts::default(),
+            shedding: Shedding::default(),
             sessions: [Session::new(), Session::new()],
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
@@ -345,6 +349,9 @@ impl<'a> Node<'a> {
         if let Some(event) = self.poll_isolation() {
             return Some(event);
         }
+        if core::mem::take(&mut self.shedding.untold) {
+            return Some(Event::Shed);
+        }
         if core::mem::take(&mut self.told.asleep) {
             return Some(Event::Asleep);
         }
@@ -392,7 +399,7 @@ impl<'a> Node<'a> {
         self.lifecycle = Lifecycle::Leaving;
         self.members.update(OWN, |slot| slot.state = MemberState::Left);
         self.timers = Timers::default();
-        (self.rest, self.waking) = (None, 0);
+        (self.rest, self.waking, self.shedding) = (None, 0, Shedding::default());
         self.drop_forwards();
         self.sessions = [Session::new(), Session::new()];
         self.replies = Replies::default();
@@ -412,25 +419,9 @@ impl<'a> Node<'a> {
         tags: impl IntoIterator<Item = (&'t str, &'t str)>,
     ) -> Result<(), TagsError> {
         let now = self.advance(now);
-        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
-            return Err(TagsError::Left);
-        }
         let mut buf = [0; Self::TAGS_LEN_MAX];
         let len = encode_tags(&mut buf, tags).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
-        let bytes = buf.get(..len).unwrap_or_default();
-        let old = self.members.get(OWN).map_or(Link::NONE, |slot| slot.tags);
-        let kept = if bytes.is_empty() {
-            self.drop_tags(old);
-            Link::NONE
-        } else {
-            Link::to(self.store.blob_put(old.get(), bytes).ok_or(TagsError::Full)?)
-        };
-        self.members.update(OWN, |slot| {
-            slot.tags = kept;
-            slot.tags_version = slot.tags_version.saturating_add(1);
-        });
-        self.announce(now);
-        Ok(())
+        self.keep_record(now, buf, len)
     }
 
     /// Changes the address that this node announces.

@@ -46,6 +46,10 @@ counters! {
     refused_stamp,
     /// Entries that found no free slot or no free bytes.
     refused_full,
+    /// Entries of topics that this node did not subscribe to, or has no room for.
+    entries_unwanted,
+    /// Entries that were dropped since this node wants them no longer.
+    entries_shed,
     /// Entries that no rule allows: another kind than held, a key too long, a colliding hash.
     refused_entry,
     /// Entries that were new to us.

@@ -153,7 +153,12 @@ impl Twins {
 
     fn describe(&mut self, choices: &mut Choices<'_>) {
         let now = self.now;
-        match choices.below(6) {
+        match choices.below(8) {
+            6 => {
+                let topics: Vec<_> = (0..choices.below(10)).map(|_| choices.key()).collect();
+                _ = self.both(|node| node.subscribe(now, topics.iter().map(|topic| &topic[..])));
+            }
+            7 => _ = self.both(|node| node.subscribe_all(now)),
             4 => {
                 let time = Duration::from_secs(u64::from(choices.word()) << choices.below(4));
                 _ = self.both(|node| node.sleep(now, time));

@@ -150,20 +150,36 @@ impl<'a> Members<'a> {
         self.mark_changed(ix);
     }
 
-    /// Notes a datagram of the member's own.
-    pub(crate) fn hear(&mut self, ix: usize, now: Instant, root: u32, own_root: u32) {
+    /// A member that has another root than before is not known to agree, whatever was compared.
+    pub(crate) fn hear_root(&mut self, ix: usize, root: u32) {
+        if self.slots.get(ix).is_some_and(|slot| slot.root != root) {
+            self.disagree(ix);
+        }
+        if let Some(slot) = self.slots.get_mut(ix) {
+            slot.root = root;
+        }
+    }
+
+    /// What this node and a member both want is equal.
+    pub(crate) fn agree(&mut self, ix: usize, now: Instant) {
         let epoch = self.epoch;
+        let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.is_live()) else { return };
+        slot.agreed = Tick::at(now).max(Tick(1));
+        if slot.agreed_epoch != epoch {
+            slot.agreed_epoch = epoch;
+            self.agreeing += 1;
+        }
+    }
+
+    /// Notes a datagram of the member's own. `scoped`: not all entries are compared with it, so that different roots say
+    /// nothing.
+    pub(crate) fn hear(&mut self, ix: usize, now: Instant, own_root: u32, scoped: bool) {
         let Some(slot) = self.slots.get_mut(ix) else { return };
         // Zero is never.
         slot.heard = Tick::at(now).max(Tick(1));
-        slot.root = root;
-        if root == own_root && slot.is_live() {
-            slot.agreed = slot.heard;
-            if slot.agreed_epoch != epoch {
-                slot.agreed_epoch = epoch;
-                self.agreeing += 1;
-            }
-        } else {
+        if slot.root == own_root {
+            self.agree(ix, now);
+        } else if !scoped {
             self.disagree(ix);
         }
     }

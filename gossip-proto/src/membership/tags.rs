@@ -2,6 +2,8 @@
 //!
 //! Knows: the encoding. Does not know: whose they are, nor where they are kept.
 
+use crate::slab::scope::Scope;
+
 /// Writes tags into `buf`; `None` when they do not fit.
 pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Option<usize> {
     let mut len = 0;
@@ -12,6 +14,33 @@ pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'
     }
     Some(len)
 }
+
+/// Writes a scope behind tags that take `len` bytes; the length of both, or `None` when it does not fit.
+///
+/// It begins with a length that no tag has, so whoever reads tags stops there.
+pub(crate) fn append_scope(buf: &mut [u8], len: usize, scope: &Scope) -> Option<usize> {
+    if scope.is_all() {
+        return Some(len);
+    }
+    let bytes = scope.to_bytes();
+    *buf.get_mut(len)? = SCOPE;
+    buf.get_mut(len + 1..len + 1 + bytes.len())?.copy_from_slice(&bytes);
+    Some(len + 1 + bytes.len())
+}
+
+/// The tags alone, and the scope behind them: everything if there is none.
+pub(crate) fn split_scope(bytes: &[u8]) -> (&[u8], Scope) {
+    let mut rest = bytes;
+    while text(&mut rest).is_some() {}
+    let len = bytes.len() - rest.len();
+    match rest.split_first() {
+        Some((&SCOPE, scope)) => (bytes.get(..len).unwrap_or(&[]), Scope::from_bytes(scope)),
+        _ => (bytes, Scope::ALL),
+    }
+}
+
+/// A tag's name or value is at most 253 bytes long, since all tags together take at most 255.
+const SCOPE: u8 = u8::MAX;
 
 /// Reads tags; bytes that are not tags end the list.
 pub(crate) fn tags(mut bytes: &[u8]) -> impl Iterator<Item = (&str, &str)> {

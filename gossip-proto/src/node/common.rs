@@ -6,6 +6,8 @@ use super::{Lifecycle, Node};
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
 use crate::repair::{Session, Tree, root_digest};
+use crate::slab::index::Prefix;
+use crate::slab::scope::Scope;
 use crate::state::PutOptions;
 use crate::time::Instant;
 use crate::wire::Table;
@@ -84,17 +86,27 @@ impl Node<'_> {
         }
     }
 
-    pub(super) fn tree(&self, table: Table) -> Tree<'_> {
+    /// A table as it is compared with a member: of entries, what both want.
+    pub(super) fn tree(&self, table: Table, peer: Option<usize>) -> Tree<'_> {
+        let (index, cells, scope) = match table {
+            Table::Members => (self.members.index().0, self.members.index().1, Scope::ALL),
+            Table::Entries => (self.store.index(), self.store.cells(), self.scope_with(peer)),
+        };
+        Tree { index, cells, key: &self.config.swarm, scope }
+    }
+
+    /// The digest of a table as it is compared with a member.
+    pub(super) fn digest_with(&self, table: Table, peer: Option<usize>) -> u64 {
+        let tree = self.tree(table, peer);
+        root_digest(tree.key, &tree.sum(Prefix::ROOT))
+    }
+
+    pub(super) fn table_digest(&self, table: Table) -> u64 {
         let (index, cells) = match table {
             Table::Members => self.members.index(),
             Table::Entries => (self.store.index(), self.store.cells()),
         };
-        Tree { index, cells, key: &self.config.swarm }
-    }
-
-    pub(super) fn table_digest(&self, table: Table) -> u64 {
-        let Tree { index, cells, key } = self.tree(table);
-        root_digest(key, &index.root(cells))
+        root_digest(&self.config.swarm, &index.root(cells))
     }
 
     pub(super) fn view(&self, ix: usize) -> Member<'_> {

@@ -12,7 +12,7 @@ use crate::membership::{
 use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
-use crate::state::Outcome;
+use crate::state::{Outcome, Refused};
 use crate::time::{Instant, Tick};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
@@ -73,6 +73,9 @@ impl Node<'_> {
         };
         if let Some(peer) = peer {
             self.heard_after_waking(now, peer);
+        }
+        if let Some(ix) = peer {
+            self.members.hear_root(ix, header.root);
         }
         let before = self.stats.entries_new;
         let mut context = Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false };
@@ -185,6 +188,9 @@ impl Node<'_> {
             }
             Message::Entry(ref item) => self.take_entry(context, item),
             Message::Offer { key, digest } => {
+                if !self.store.scope.wants(key) {
+                    return;
+                }
                 let held = self.store.find_hash(key).map(|slot| self.store.digest(slot));
                 if held != Some(digest) && self.wanted.ask(key, now) {
                     match context.peer {
@@ -201,7 +207,8 @@ impl Node<'_> {
                 if table == Table::Members && self.members.is_sample() {
                     return;
                 }
-                let equal = digest == self.table_digest(table);
+                let equal = digest == self.digest_with(table, context.peer);
+                self.note_equal(context, table, equal);
                 let session = self.session(table);
                 if equal && session.with() == context.peer {
                     session.end(now, true);
@@ -210,8 +217,9 @@ impl Node<'_> {
                 }
             }
             Message::Digests(ref theirs) => {
-                let finding = self.tree(theirs.table).compare_digests(theirs);
+                let finding = self.tree(theirs.table, context.peer).compare_digests(theirs);
                 self.session_heard(context, theirs.table);
+                self.note_equal(context, theirs.table, finding == Finding::Equal && theirs.from == 0);
                 match finding {
                     Finding::Equal if theirs.from == 0 => {
                         self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
@@ -230,18 +238,18 @@ impl Node<'_> {
                 }
             }
             Message::Items(ref theirs) => {
-                let finding = self.tree(theirs.table).compare_items(theirs);
+                let finding = self.tree(theirs.table, context.peer).compare_items(theirs);
                 self.session_heard(context, theirs.table);
                 match finding {
                     Finding::Equal if theirs.prefix == Prefix::ROOT => {
                         self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
                     }
                     Finding::Widen(prefix) if theirs.digests.is_empty() => {
-                        let parts = self.tree(theirs.table).parts(prefix);
+                        let parts = self.tree(theirs.table, context.peer).parts(prefix);
                         self.stream(context.peer, theirs.table, prefix, parts);
                     }
                     Finding::Widen(prefix) => {
-                        let span = self.tree(theirs.table).span(prefix);
+                        let span = self.tree(theirs.table, context.peer).span(prefix);
                         self.owe(context.peer, theirs.table, Task::Digests, span, prefix.len());
                     }
                     Finding::Items { send, lacking } => {
@@ -478,7 +486,11 @@ impl Node<'_> {
         }
         let merged = match self.store.merge(item) {
             Ok(merged) => merged,
-            Err(refused) if refused.is_full() => return self.stats.refused_full += 1,
+            Err(refused) if refused.is_full() => {
+                self.stats.refused_full += 1;
+                return self.lower_a_ceiling(context.now);
+            }
+            Err(Refused::Unwanted) => return self.stats.entries_unwanted += 1,
             Err(_) => return self.stats.refused_entry += 1,
         };
         self.stats.conflicts += u64::from(merged.conflict);
@@ -502,14 +514,16 @@ impl Node<'_> {
     /// Ends or begins a comparison of entries, by the root that every datagram carries.
     fn compare_roots(&mut self, now: Instant, peer: Option<usize>, root: u32, moved: bool) {
         let Some(ix) = peer else { return };
-        self.members.hear(ix, now, root, self.root);
+        let scoped = !self.scope_with(Some(ix)).is_all();
+        self.members.hear(ix, now, self.root, scoped);
         if root == self.root {
             self.holds_all(ix);
         }
         let (own, retry) = (self.root, self.retry(ix));
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
+        let equal = root == own || scoped && self.members.agrees(ix);
         let session = self.session(Table::Entries);
-        if root == own {
+        if equal {
             if session.with() == Some(ix) {
                 session.end(now, true);
             }
@@ -518,6 +532,13 @@ impl Node<'_> {
                 session.heard(now, ix, retry);
             }
             session.begin(now, ix, delay);
+        }
+    }
+
+    /// What this node and the sender both want of a table turned out to be equal.
+    fn note_equal(&mut self, context: &Context, table: Table, equal: bool) {
+        if let Some(ix) = context.peer.filter(|_| equal && table == Table::Entries) {
+            self.members.agree(ix, context.now);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::config::Spread;
 use crate::membership::{MemberState, OWN};
 use crate::repair::{ITEMS_MAX, Row, Task, Tree};
 use crate::slab::index::{Key, Prefix};
+use crate::slab::scope::Scope;
 use crate::spread::Class;
 use crate::time::Instant;
 use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
@@ -39,6 +40,8 @@ pub(super) struct Filling<'b> {
     shuffle_left: usize,
     entries_left: usize,
     rows_left: usize,
+    /// What the destination wants.
+    scope: Scope,
 }
 
 impl Filling<'_> {
@@ -82,6 +85,7 @@ impl Node<'_> {
                 shuffle_left: if to.round { SHUFFLE } else { 0 },
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
+                scope: to.slot.map_or(Scope::ALL, |slot| self.scope_of(slot)),
             };
             self.fill_classes(&mut filling, room);
             self.used_up(&to);
@@ -283,6 +287,15 @@ impl Node<'_> {
         let (mut used, mut next, mut passed) = (0, self.store.hot_first(), 0);
         while let Some(slot) = next.filter(|_| filling.entries_left > 0 && passed < PASS_MAX) {
             let after = self.store.hot_next(slot);
+            if !filling.scope.wants(self.store.key_hash(slot)) {
+                // It is not for this one. Among few who want it, comparing is quicker than chance.
+                if self.rng.below(UNWANTED_PART) == 0 {
+                    self.store.hot_sent(slot);
+                }
+                filling.entries_left -= 1;
+                next = after;
+                continue;
+            }
             let pushed = if self.store.urgent(slot) == urgent {
                 let whole = urgent || self.config.spread == Spread::Push || self.goes_whole(slot);
                 let limit = credit.saturating_sub(used);
@@ -370,7 +383,11 @@ impl Node<'_> {
             if session.with().is_some() || sample || table == Table::Entries && !quiet {
                 continue;
             }
-            let _ = filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, usize::MAX);
+            let _ = filling.push(
+                &Message::Root { table, digest: self.digest_with(table, filling.to.slot) },
+                false,
+                usize::MAX,
+            );
         }
     }
 
@@ -378,7 +395,9 @@ impl Node<'_> {
     fn fill_row(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
         let table = row.table;
         let pushed = match row.task {
-            Task::Root => filling.push(&Message::Root { table, digest: self.table_digest(table) }, false, limit),
+            Task::Root => {
+                filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
+            }
             // Where the relay is says nothing of where the member is.
             Task::Seen if filling.to.via.is_some() => Some(0),
             Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
@@ -390,7 +409,7 @@ impl Node<'_> {
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
             Task::Digests => {
-                let tree = self.tree(table);
+                let tree = self.tree(table, filling.to.slot);
                 push_part(
                     filling,
                     &tree,
@@ -402,7 +421,7 @@ impl Node<'_> {
                 )
             }
             Task::Items { salt } => {
-                let digests = self.tree(table).items(row.prefix(), salt);
+                let digests = self.tree(table, filling.to.slot).items(row.prefix(), salt);
                 let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
                 filling.push(&Message::Items(items), false, limit)
             }
@@ -421,7 +440,7 @@ impl Node<'_> {
         salt: u32,
         mut limit: usize,
     ) -> Rest {
-        let tree = self.tree(row.table);
+        let tree = self.tree(row.table, filling.to.slot);
         while parts > 0 {
             let part = row.prefix().child(parts.trailing_zeros() as u8);
             let Some(used) = push_part(filling, &tree, row.table, part, None, salt, limit) else {
@@ -435,7 +454,7 @@ impl Node<'_> {
     }
 
     fn fill_copies(&self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
-        let tree = self.tree(row.table);
+        let tree = self.tree(row.table, filling.to.slot);
         let mut slots = tree.walk(row.prefix()).enumerate();
         while positions > 0 {
             let wanted = positions.trailing_zeros() as usize;
@@ -460,7 +479,9 @@ impl Node<'_> {
     ) -> Rest {
         let (prefix, mut pushed) = (row.prefix(), false);
         loop {
-            let Some((slot, key)) = self.tree(row.table).seek(prefix, parts, row.key()) else { return Rest::Done };
+            let Some((slot, key)) = self.tree(row.table, filling.to.slot).seek(prefix, parts, row.key()) else {
+                return Rest::Done;
+            };
             let used = self.push_slot(filling, row.table, slot, true, limit);
             if let Some(used) = used {
                 pushed = true;
@@ -566,6 +587,8 @@ const TRIES_MAX: usize = 64;
 const SHUFFLE: usize = 4;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.
 const PASS_MAX: usize = 8;
+/// A rumor that its destination does not want counts as passed on once in so many times.
+const UNWANTED_PART: u32 = 8;
 /// Up to this length of key and value the entry goes out whole: an offer and the question for it take 17 and 13 bytes,
 /// and two more datagrams.
 const WHOLE_LEN: usize = 32;

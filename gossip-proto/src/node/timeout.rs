@@ -69,6 +69,7 @@ impl Node<'_> {
                 self.session_due(now, table);
             }
         }
+        self.shed(now);
         if due(&mut self.receipts.next, now) {
             self.ask_for_receipts(now);
         }
@@ -86,7 +87,7 @@ impl Node<'_> {
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
         let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
-        let own = own.chain(self.receipts.next).chain(self.prober.next_overdue());
+        let own = own.chain(self.receipts.next).chain(self.shed_at()).chain(self.prober.next_overdue());
         let sessions = self.sessions.iter().filter_map(|session| session.next());
         own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
     }
@@ -277,7 +278,7 @@ impl Node<'_> {
         let Some(slot) = self.members.get(ix).filter(|slot| slot.is_live()) else {
             return self.session(table).end(now, true);
         };
-        if table == Table::Entries && slot.root == root {
+        if table == Table::Entries && (slot.root == root || self.members.agrees(ix)) {
             return self.session(table).end(now, true);
         }
         if let Step::Ask(mut ix) = self.session(table).timeout(now, retry) {
@@ -302,6 +303,7 @@ impl Node<'_> {
 
     fn round(&mut self, now: Instant) {
         self.members.recount(self.root, now);
+        self.raise_a_ceiling(now);
         let unsettled = self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0;
         let fanout = if unsettled { self.config.fanout } else { 1 };
         self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);

@@ -9,14 +9,17 @@ use siphasher::sip::SipHasher13;
 
 use crate::config::SwarmKey;
 use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
+use crate::slab::scope::Scope;
 use crate::wire::{Digests, Items};
 
 /// A table's index, to be compared.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tree<'t> {
     pub(crate) index: &'t Index,
     pub(crate) cells: &'t [Cell],
     pub(crate) key: &'t SwarmKey,
+    /// What is compared: what is beyond it might as well not be there.
+    pub(crate) scope: Scope,
 }
 
 /// What a comparison found.
@@ -36,7 +39,7 @@ impl Tree<'_> {
     /// Digests of the sixteen parts under `prefix`: which there are, and four bytes each.
     pub(crate) fn digests(&self, prefix: Prefix, salt: u32) -> (u16, heapless::Vec<u8, 64>) {
         let (mut present, mut bytes) = (0, heapless::Vec::new());
-        for (nibble, sum) in self.index.children(self.cells, prefix).iter().enumerate() {
+        for (nibble, sum) in self.children(prefix).iter().enumerate() {
             if sum.count > 0 && bytes.extend_from_slice(&self.digest(sum, salt).to_le_bytes()).is_ok() {
                 present |= 1 << nibble;
             }
@@ -64,7 +67,7 @@ impl Tree<'_> {
         }
         let (mut closer, mut send) = (0, 0);
         let mut digests = theirs.digests.chunks_exact(4);
-        for (nibble, sum) in self.index.children(self.cells, theirs.prefix).iter().enumerate() {
+        for (nibble, sum) in self.children(theirs.prefix).iter().enumerate() {
             let part = 1 << nibble;
             match (theirs.present & part != 0, sum.count > 0) {
                 (false, false) => {}
@@ -100,7 +103,23 @@ impl Tree<'_> {
 
     /// How many items there are under `prefix`.
     pub(crate) fn count(&self, prefix: Prefix) -> usize {
-        self.index.sum(self.cells, prefix).count as usize
+        self.sum(prefix).count as usize
+    }
+
+    /// What is under `prefix`.
+    pub(crate) fn sum(&self, prefix: Prefix) -> Sum {
+        if self.scope.is_all() {
+            self.index.sum(self.cells, prefix)
+        } else {
+            self.scope.sum(self.index, self.cells, prefix)
+        }
+    }
+
+    fn children(&self, prefix: Prefix) -> [Sum; 16] {
+        if self.scope.is_all() {
+            return self.index.children(self.cells, prefix);
+        }
+        core::array::from_fn(|nibble| self.sum(prefix.child(nibble as u8)))
     }
 
     /// Where the items under `prefix` part: as long a prefix as they all share.
@@ -110,23 +129,42 @@ impl Tree<'_> {
 
     /// Which of the sixteen parts under `prefix` hold anything.
     pub(crate) fn parts(&self, prefix: Prefix) -> u16 {
-        let sums = self.index.children(self.cells, prefix);
+        let sums = self.children(prefix);
         sums.iter().enumerate().filter(|(_, sum)| sum.count > 0).fold(0, |parts, (nibble, _)| parts | 1 << nibble)
     }
 
     /// The slots of the items under `prefix`, in the order of their keys.
     pub(crate) fn walk(&self, prefix: Prefix) -> impl Iterator<Item = usize> + '_ {
-        let first = self.index.ceiling(self.cells, prefix.first());
-        core::iter::successors(first, |ix| self.index.next(self.cells, *ix))
+        let first = self.reach(prefix.first());
+        let next = |ix: &usize| {
+            let next = self.index.next(self.cells, *ix)?;
+            let key = self.index.key(self.cells, next);
+            if self.scope.wants(key) { Some(next) } else { self.reach(key) }
+        };
+        core::iter::successors(first, next)
             .take_while(move |ix| prefix.contains(self.index.key(self.cells, *ix)))
             .filter(|ix| self.index.counted(self.cells, *ix))
+    }
+
+    /// The first item at or after `from` that is in scope, whether it counts or not.
+    fn reach(&self, mut from: Key) -> Option<usize> {
+        // What is not wanted is left behind topic by topic.
+        for _ in 0..SEEK_MAX {
+            let ix = self.index.ceiling(self.cells, self.scope.next(from)?)?;
+            let key = self.index.key(self.cells, ix);
+            if self.scope.wants(key) {
+                return Some(ix);
+            }
+            from = key;
+        }
+        None
     }
 
     /// The first item at or after `from` that is under `prefix`, in one of these parts of it.
     pub(crate) fn seek(&self, prefix: Prefix, parts: u16, mut from: Key) -> Option<(usize, Key)> {
         // Each step finds an item, passes one that does not count, or leaves a part behind.
         for _ in 0..SEEK_MAX {
-            let ix = self.index.ceiling(self.cells, from)?;
+            let ix = self.reach(from)?;
             let key = self.index.key(self.cells, ix);
             if !prefix.contains(key) {
                 return None;

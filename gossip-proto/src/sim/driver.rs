@@ -97,6 +97,7 @@ impl Network {
                 Event::QuorumLost => Happening::QuorumLost,
                 Event::QuorumRegained => Happening::QuorumRegained,
                 Event::Asleep => Happening::Asleep,
+                Event::Shed => Happening::Shed,
                 Event::Lagged => Happening::Lagged,
             };
             match happening {

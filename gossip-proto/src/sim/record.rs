@@ -58,6 +58,8 @@ pub enum Happening {
     QuorumRegained,
     /// Its announcement that it sleeps has gone out.
     Asleep,
+    /// [`Event::Shed`](crate::Event::Shed).
+    Shed,
     /// It was too full to tell all.
     Lagged,
 }

@@ -30,4 +30,4 @@ pub use entry::{Entry, Kind, PutOptions, Value};
 pub(crate) use hash::StateHash;
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;
-pub(crate) use store::{Outcome, Store};
+pub(crate) use store::{Outcome, Refused, Store};

@@ -20,6 +20,7 @@ use crate::slab::arena::{Arena, Loc};
 use crate::slab::deadline::{Deadlines, Row};
 use crate::slab::index::{Cell, Index, Key};
 use crate::slab::list::List;
+use crate::slab::scope::Scope;
 use crate::slab::{Ix, Slice};
 use crate::time::Tick;
 use crate::wire::EntryItem;
@@ -43,6 +44,8 @@ pub(crate) struct Store<'a> {
     pub(super) blob_bytes: u32,
     pub(super) hash: StateHash,
     pub(super) content_len_max: usize,
+    /// What of the entries this node wants.
+    pub(crate) scope: Scope,
 }
 
 /// What became of a version that came in.
@@ -83,6 +86,8 @@ pub(crate) enum Refused {
     Context,
     /// The key's hash is that of another key.
     Collision,
+    /// This node does not want it.
+    Unwanted,
 }
 
 impl Refused {
@@ -129,6 +134,7 @@ impl<'a> Store<'a> {
             blob_bytes: 0,
             hash,
             content_len_max,
+            scope: Scope::ALL,
         }
     }
 
@@ -149,6 +155,9 @@ impl<'a> Store<'a> {
             return Err(PutError::ValueLen { max: self.content_len_max });
         }
         let name = self.hash.key(key);
+        if !self.scope.wants(name) {
+            return Err(PutError::Unwanted);
+        }
         let held = self.locate(name, key).map_err(|Collision| PutError::Collision)?;
         let record = self.record(held);
         if record.kind() != kind && held.is_some_and(|slot| self.has(slot, Flag::Alive)) {
@@ -180,6 +189,9 @@ impl<'a> Store<'a> {
             return Err(Refused::Context);
         }
         let name = self.hash.key(item.key);
+        if !self.scope.wants(name) {
+            return Err(Refused::Unwanted);
+        }
         let held = self.locate(name, item.key).map_err(|Collision| Refused::Collision)?;
         let plan = plan(self.record(held).versions(), &new);
         let (slot, outcome) = match (plan.verdict, held) {
@@ -207,6 +219,23 @@ impl<'a> Store<'a> {
     #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
     pub(crate) fn next_deadline(&self) -> Option<Tick> {
         self.deadlines.next(&self.rows)
+    }
+
+    /// Looks at this many entries from a place on, and drops those that are not wanted: where to go on, and how many it dropped.
+    pub(crate) fn shed(&mut self, from: Key, look: usize) -> (Option<Key>, u32) {
+        let (mut from, mut shed) = (Some(from), 0);
+        for _ in 0..look {
+            let Some(slot) = from.and_then(|from| self.index.ceiling(&self.cells, from)) else { return (None, shed) };
+            let key = self.index.key(&self.cells, slot);
+            if !self.scope.wants(key) {
+                self.index.remove(&mut self.cells, slot);
+                self.free_bytes(slot);
+                self.give_slot(slot);
+                shed += 1;
+            }
+            from = key.successor();
+        }
+        (from, shed)
     }
 
     /// Makes record and summary what the plan says; takes a slot if the entry has none.

@@ -21,6 +21,16 @@ impl<'a> Store<'a> {
         floor(self.record(self.find(key)))
     }
 
+    /// The hash of a topic's name.
+    pub(crate) fn topic_hash(&self, topic: &[u8]) -> u32 {
+        self.hash.topic(topic).topic()
+    }
+
+    /// Whether an entry with this key is wanted.
+    pub(crate) fn wants(&self, key: &[u8]) -> bool {
+        self.scope.wants(self.hash.key(key))
+    }
+
     /// The slot of the entry with this key, deleted or not.
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         self.locate(self.hash.key(key), key).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 mod fuzz_bodies;
 mod idle_state;
+mod interest;
 mod invariants;
 mod membership_paths;
 mod membership_quorum;

@@ -1,0 +1,207 @@
+//! Interest: which topics this node wants, what it has no room for, and what it has in common with each member.
+//!
+//! A node's scope is in its record, behind the tags, so every member knows what to send it and what to compare. Two nodes
+//! compare what both want; they agree when that is equal. What a node wants no longer is dropped a few entries at a time.
+//!
+//! Full (rule R6): when an entry of another node finds no room, the ceiling of the heaviest topic is lowered by a 32nd, at
+//! most once a second, and what is above is dropped ([`Event::Shed`](crate::Event::Shed)). Below half use ceilings rise
+//! again, one 32nd per ten seconds.
+
+use core::time::Duration;
+
+use super::{Lifecycle, Node};
+use crate::error::{InterestError, TagsError};
+use crate::membership::{OWN, append_scope, split_scope};
+use crate::slab::Link;
+use crate::slab::index::{Key, Prefix};
+use crate::slab::scope::{CEILING_MAX, Scope, TOPICS_MAX};
+use crate::time::Instant;
+use crate::wire::Table;
+
+/// What is under way to make a scope true.
+#[derive(Debug, Default)]
+pub(super) struct Shedding {
+    /// Where the walk over all entries goes on that drops what is not wanted.
+    from: Option<Key>,
+    /// When to tell the others what is wanted, once that walk is over.
+    announce: Option<Instant>,
+    /// When a ceiling was changed last.
+    changed: Instant,
+    /// Whether entries were dropped for want of room and the application was not told.
+    pub(super) untold: bool,
+}
+
+impl Node<'_> {
+    /// How many topics a node may subscribe to, unless it wants all.
+    pub const TOPICS_MAX: usize = TOPICS_MAX;
+
+    /// Wants the entries of these topics alone, in place of what it wanted: it stores, passes on and repairs no others.
+    /// What it lacks is pulled from the others; what it holds beyond is dropped, and no event tells of that. A key without
+    /// a `/` is a topic of its own.
+    ///
+    /// # Errors
+    /// Too many topics, too many beside the tags, or a node that has left; nothing is changed.
+    pub fn subscribe<'t>(
+        &mut self,
+        now: Instant,
+        topics: impl IntoIterator<Item = &'t [u8]>,
+    ) -> Result<(), InterestError> {
+        let names = topics.into_iter().map(|topic| self.store.topic_hash(topic));
+        let scope = Scope::of_topics(names).ok_or(InterestError::TooManyTopics { max: TOPICS_MAX })?;
+        self.set_scope(now, scope)
+    }
+
+    /// Wants all entries, as a new node does.
+    ///
+    /// # Errors
+    /// A node that has left.
+    pub fn subscribe_all(&mut self, now: Instant) -> Result<(), InterestError> {
+        self.set_scope(now, Scope::ALL)
+    }
+
+    /// Whether this node wants an entry with this key: it has subscribed to the topic, and has room for this part of it.
+    #[must_use]
+    pub fn wants(&self, key: &[u8]) -> bool {
+        self.store.wants(key)
+    }
+
+    /// How much of a topic this node wants, in 32nds of its keys: 32 is all, 0 that it has not subscribed. Less than 32 is
+    /// for want of room.
+    #[must_use]
+    pub fn ceiling(&self, topic: &[u8]) -> u8 {
+        self.store.scope.ceiling(self.store.topic_hash(topic))
+    }
+
+    fn set_scope(&mut self, now: Instant, scope: Scope) -> Result<(), InterestError> {
+        let now = self.advance(now);
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(InterestError::Left);
+        }
+        if self.store.scope == scope {
+            return Ok(());
+        }
+        let (mut buf, len) = self.own_tags();
+        append_scope(&mut buf, len, &scope).ok_or(InterestError::TagsTooLong { max: Self::TAGS_LEN_MAX })?;
+        self.store.scope = scope;
+        // What is dropped makes room for what is to be announced.
+        (self.shedding.from, self.shedding.announce) = (Some(Key::default()), Some(now));
+        // What was equal need not be so any longer.
+        self.members.new_epoch();
+        self.session(Table::Entries).resume();
+        Ok(())
+    }
+
+    /// This node's tags without the scope behind them, and their length.
+    fn own_tags(&self) -> ([u8; Node::TAGS_LEN_MAX], usize) {
+        let tags = self.members.get(OWN).and_then(|slot| slot.tags.get()).map_or(&[][..], |blob| self.store.blob(blob));
+        let tags = split_scope(tags).0;
+        let mut buf = [0; Node::TAGS_LEN_MAX];
+        buf.iter_mut().zip(tags).for_each(|(to, from)| *to = *from);
+        (buf, tags.len())
+    }
+
+    /// Announces tags, which are the first bytes, and the scope.
+    pub(super) fn keep_record(
+        &mut self,
+        now: Instant,
+        mut buf: [u8; Node::TAGS_LEN_MAX],
+        len: usize,
+    ) -> Result<(), TagsError> {
+        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+            return Err(TagsError::Left);
+        }
+        let len =
+            append_scope(&mut buf, len, &self.store.scope).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
+        let bytes = buf.get(..len).unwrap_or_default();
+        let old = self.members.get(OWN).map_or(Link::NONE, |slot| slot.tags);
+        let kept = if bytes.is_empty() {
+            self.drop_tags(old);
+            Link::NONE
+        } else {
+            Link::to(self.store.blob_put(old.get(), bytes).ok_or(TagsError::Full)?)
+        };
+        self.members.update(OWN, |slot| {
+            slot.tags = kept;
+            slot.tags_version = slot.tags_version.saturating_add(1);
+        });
+        self.announce(now);
+        Ok(())
+    }
+
+    /// What a member wants, as far as it is known.
+    pub(super) fn scope_of(&self, ix: usize) -> Scope {
+        let tags = self.members.get(ix).and_then(|slot| slot.tags.get());
+        tags.map_or(Scope::ALL, |blob| split_scope(self.store.blob(blob)).1)
+    }
+
+    /// What this node and a member both want.
+    pub(super) fn scope_with(&self, peer: Option<usize>) -> Scope {
+        match peer {
+            Some(ix) => self.store.scope.shared(&self.scope_of(ix)),
+            None => self.store.scope.clone(),
+        }
+    }
+
+    /// When some more is to be dropped, or a scope to be announced.
+    pub(super) fn shed_at(&self) -> Option<Instant> {
+        self.shedding.announce
+    }
+
+    /// Looks at some entries, and drops those that are not wanted; after the last, tells the others what is wanted.
+    pub(super) fn shed(&mut self, now: Instant) {
+        if let Some(from) = self.shedding.from {
+            let (next, shed) = self.store.shed(from, SHED_LOOK);
+            self.shedding.from = next;
+            self.stats.entries_shed += u64::from(shed);
+            self.refresh_root();
+        } else if self.shedding.announce.take_if(|at| *at <= now).is_some() {
+            let (tags, len) = self.own_tags();
+            if self.keep_record(now, tags, len).is_err() {
+                self.shedding.announce = Some(now + LOWER_WAIT);
+            }
+        }
+    }
+
+    /// There was no room for an entry of another node.
+    pub(super) fn lower_a_ceiling(&mut self, now: Instant) {
+        if self.shedding.announce.is_some() || now < self.shedding.changed + LOWER_WAIT {
+            return;
+        }
+        // The heaviest topic, as one finds it by following the heaviest part.
+        let tree = self.tree(Table::Entries, None);
+        let mut prefix = Prefix::ROOT;
+        while prefix.len() < TOPIC_BITS {
+            let heaviest = (0..16).map(|nibble| prefix.child(nibble)).max_by_key(|part| tree.count(*part));
+            prefix = heaviest.unwrap_or(prefix);
+        }
+        let topic = prefix.first().topic();
+        self.move_ceiling(now, topic, self.store.scope.ceiling(topic).saturating_sub(1));
+    }
+
+    /// There may be room for a little more of what was dropped.
+    pub(super) fn raise_a_ceiling(&mut self, now: Instant) {
+        let Some((topic, ceiling)) = self.store.scope.lowest() else { return };
+        let ((used, room), (bytes, bytes_max)) = (self.store.used(), self.store.bytes_used());
+        if now >= self.shedding.changed + RAISE_WAIT && used * 2 < room && bytes * 2 < bytes_max {
+            self.move_ceiling(now, topic, (ceiling + 1).min(CEILING_MAX));
+        }
+    }
+
+    fn move_ceiling(&mut self, now: Instant, topic: u32, ceiling: u8) {
+        let mut scope = self.store.scope.clone();
+        let lower = ceiling < scope.ceiling(topic);
+        self.shedding.changed = now;
+        // A scope that lists all it can is left as it is: what finds no room is refused and counted.
+        if scope.set(topic, ceiling).is_some() && self.set_scope(now, scope).is_ok() {
+            self.shedding.untold |= lower;
+        }
+    }
+}
+
+/// How many entries are looked at in one call.
+const SHED_LOOK: usize = 64;
+/// How long a lowered ceiling is given to make room, and how long a raised one to fill it: guesses well above a session.
+const LOWER_WAIT: Duration = Duration::from_secs(1);
+const RAISE_WAIT: Duration = Duration::from_secs(10);
+/// How much of a place in the index is the topic's.
+const TOPIC_BITS: u8 = 32;
