@@ -26,6 +26,9 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// The swarm's name.
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 
+/// Any of the database's errors; most are larger than what they interrupt.
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
 /// An open directory.
 #[derive(Debug)]
 pub(crate) struct Data {
@@ -59,7 +62,7 @@ impl Data {
     }
 
     /// Makes the tables where there are none, and reads whose they are: format, swarm, id.
-    fn begin(&self, swarm: &str) -> Result<(u64, String, Option<NodeId>), redb::Error> {
+    fn begin(&self, swarm: &str) -> Result<(u64, String, Option<NodeId>), Trouble> {
         let write = self.database.begin_write()?;
         let found = {
             let (mut texts, mut numbers) = (write.open_table(TEXTS)?, write.open_table(NUMBERS)?);
@@ -83,10 +86,10 @@ impl Data {
 
     /// Gives a new node what is here, and notes its id. Returns the number of entries.
     pub(crate) fn restore(&self, node: &mut Node<'_>) -> Result<usize> {
-        let failed = |error: redb::Error| self.failed("cannot be read", &error);
+        let failed = |error: Trouble| self.failed("cannot be read", &error);
         let read = self.database.begin_read().map_err(|error| failed(error.into()))?;
         let numbers = read.open_table(NUMBERS).map_err(|error| failed(error.into()))?;
-        let number = |name| numbers.get(name).map(|held| held.map(|held| held.value())).map_err(redb::Error::from);
+        let number = |name| numbers.get(name).map(|held| held.map(|held| held.value())).map_err(Trouble::from);
         let (incarnation, stamp) = (number("incarnation").map_err(failed)?, number("stamp").map_err(failed)?);
         if let (Some(incarnation), Some(stamp)) = (incarnation, stamp) {
             node.restore_life(SavedLife { incarnation: incarnation as u32, stamp });
@@ -133,7 +136,7 @@ impl Data {
 
     /// The keys of all that is here and of all that the node holds.
     fn all_keys(&self, handle: &Handle) -> Result<BTreeSet<Vec<u8>>> {
-        let held = || -> Result<Vec<Vec<u8>>, redb::Error> {
+        let held = || -> Result<Vec<Vec<u8>>, Trouble> {
             let entries = self.database.begin_read()?.open_table(ENTRIES)?;
             let keys = entries.iter()?.map(|entry| Ok(entry?.0.value().to_vec()));
             keys.collect()
@@ -144,8 +147,8 @@ impl Data {
         Ok(keys)
     }
 
-    fn write(&self, work: impl FnOnce(&mut redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<()> {
-        let done = || -> Result<(), redb::Error> {
+    fn write(&self, work: impl FnOnce(&mut redb::WriteTransaction) -> Result<(), Trouble>) -> Result<()> {
+        let done = || -> Result<(), Trouble> {
             let mut write = self.database.begin_write()?;
             work(&mut write)?;
             Ok(write.commit()?)

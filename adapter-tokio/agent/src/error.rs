@@ -80,6 +80,8 @@ codes! {
     TagsTooLong = 5, UNPROCESSABLE_ENTITY;
     /// The entry exists with another kind.
     KindMismatch = 5, CONFLICT;
+    /// The agent does not hold this topic, or not all of it.
+    Unwanted = 5, CONFLICT;
     /// The key's hash is that of another key.
     Collision = 5, CONFLICT;
     /// The agent is leaving.
@@ -154,6 +156,7 @@ impl From<gossip_proto::PutError> for Failure {
             }
             PutError::Kind => (Code::KindMismatch, "leave out --kind, or delete the entry first"),
             PutError::Collision => (Code::Collision, "choose another key"),
+            PutError::Unwanted => (Code::Unwanted, "subscribe to the topic, or ask an agent that has"),
             PutError::Left => (Code::Leaving, "talk to another agent"),
         };
         Self::new(code, error.to_string(), hint)
