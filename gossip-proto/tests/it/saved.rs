@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use gossip_proto::sim::{Network, Setup};
-use gossip_proto::{
-    Addr, Config, Instant, Kind, Node, NodeId, PutOptions, RestoreError, Saved, SavedLife, Seed, Storage,
-};
+use gossip_proto::{Addr, Config, Instant, Kind, Node, NodeId, PutOptions, RestoreError, Saved, Seed, Storage};
 
 fn node(seed: u8, entries: usize, bytes: usize) -> Node<'static> {
     let storage = Storage::with_capacity(4, entries, bytes);
     Node::new(NodeId(7), Addr::new(b"a").unwrap(), Config::lan("saved"), storage, Seed::new([seed; 32])).unwrap()
+}
+
+/// Keys and values, as the application sees them.
+fn shown(node: &Node<'_>) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+    let entries = node.scan(b"");
+    entries.map(|entry| (entry.key().to_vec(), entry.values().map(|value| value.bytes.to_vec()).collect())).collect()
 }
 
 /// A node that holds registers, deleted entries, and siblings of three writers.
@@ -46,16 +50,12 @@ fn full() -> Network {
 #[test]
 fn what_was_saved_is_held_again() {
     let mut net = full();
-    let (saved, life, root, shown): (Vec<Vec<u8>>, SavedLife, u32, Vec<(Vec<u8>, Vec<Vec<u8>>)>) =
-        net.with(0, |node, _| {
-            let saved = node.saved().map(|saved| saved.as_bytes().to_vec()).collect();
-            let shown = node
-                .scan(b"")
-                .map(|entry| (entry.key().to_vec(), entry.values().map(|value| value.bytes.to_vec()).collect()));
-            (saved, node.saved_life(), node.convergence().root, shown.collect())
-        });
+    let (saved, life, root, before) = net.with(0, |node, _| {
+        let saved: Vec<_> = node.saved().map(|saved| saved.as_bytes().to_vec()).collect();
+        (saved, node.saved_life(), node.convergence().root, shown(node))
+    });
     assert_eq!(saved.len(), 41, "deleted ones too");
-    assert!(shown.iter().any(|(key, values)| key == b"shared" && values.len() == 3), "{shown:?}");
+    assert!(before.iter().any(|(key, values)| key == b"shared" && values.len() == 3), "{before:?}");
 
     let mut next = node(9, 64, 1 << 16);
     let now = Instant::from_micros(1);
@@ -67,9 +67,7 @@ fn what_was_saved_is_held_again() {
         next.restore(now, entry).unwrap();
         assert_eq!(next.saved_entry(entry.key()), Some(entry));
     }
-    let again =
-        next.scan(b"").map(|entry| (entry.key().to_vec(), entry.values().map(|value| value.bytes.to_vec()).collect()));
-    assert_eq!(again.collect::<Vec<_>>(), shown);
+    assert_eq!(shown(&next), before);
     assert_eq!((next.convergence().root, next.incarnation()), (root, life.incarnation + 1));
     assert_eq!(next.poll_event(), None, "the application knows what it restored");
 
@@ -77,7 +75,7 @@ fn what_was_saved_is_held_again() {
     next.put(now, b"new", b"", PutOptions::new()).unwrap();
     assert!(next.get(b"new").unwrap().values().next().unwrap().stamp >= life.stamp);
     // And a later deletion is told.
-    let key = shown.iter().map(|(key, _)| key).find(|key| *key != b"shared").unwrap();
+    let key = before.iter().map(|(key, _)| key).find(|key| *key != b"shared").unwrap();
     while next.poll_event().is_some() {}
     assert_eq!(next.delete(now, key), Ok(true));
     assert!(next.poll_event().is_some());
