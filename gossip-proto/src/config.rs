@@ -35,7 +35,8 @@ pub struct Config {
     pub lifeguard: Lifeguard,
     /// How long a dead or left member is remembered: at least a minute. Forgetting sooner forgets that it is dead, and
     /// a partition longer than this needs a contact to heal; until then the dead count against the quorum of
-    /// [`Node::quorum`](crate::Node::quorum). Default 24 h.
+    /// [`Node::quorum`](crate::Node::quorum), and deletes are kept for them. A node that has not run for so long knows
+    /// not all the dead, and leaves it to others to say which deletes can go. Default 24 h.
     pub forget_after: Duration,
     /// The shortest wait between two rounds of gossip: 1 ms to 1 h. News leaves at once when the last round is older
     /// than this. Default 200 ms (memberlist's LAN figure).
@@ -61,6 +62,14 @@ pub struct Config {
     /// How far ahead of this node's own clock another's stamp may be: at least 1 s. What is further ahead is refused, so
     /// that a broken clock freezes no key. Default 30 s.
     pub clock_skew_max: Duration,
+    /// How much older than the last known agreement with every member a tombstone must be to be collected: 2 s to 1 day,
+    /// the same on all nodes. It covers what is under way and how far clocks are apart: below twice `clock_skew_max` what
+    /// was deleted may return. Higher keeps deleted entries' slots for longer. Default 10 min (a guess with room).
+    pub floor_margin: Duration,
+    /// For how long tombstones are kept for members that are away, while most members agree: `floor_margin` to 1 year, the
+    /// same on all nodes. Beyond it what was deleted may return with them. A member that is forgotten (`forget_after`) is
+    /// not waited for either. Default 7 days; embedded 1 day.
+    pub horizon: Duration,
 }
 
 /// The 128-bit name of a swarm, from which the keys of all hashes derive.
@@ -179,13 +188,16 @@ impl Config {
             datagram_len_max: 1400,
             shares: Shares::default(),
             clock_skew_max: Duration::from_secs(30),
+            floor_margin: Duration::from_secs(600),
+            horizon: Duration::from_secs(7 * 24 * 3600),
         }
     }
 
     /// Microcontrollers: 10 kB per second at most, and datagrams that leave an Ethernet frame's buffers small.
     #[must_use]
     pub fn embedded(swarm: &str) -> Self {
-        Self { bytes_per_second: 10_000, datagram_len_max: 512, ..Self::lan(swarm) }
+        let horizon = Duration::from_secs(24 * 3600);
+        Self { bytes_per_second: 10_000, datagram_len_max: 512, horizon, ..Self::lan(swarm) }
     }
 
     /// Checks every field against its range.
@@ -208,6 +220,8 @@ impl Config {
             ("bytes_per_second", self.bytes_per_second.into(), 1_000, u32::MAX.into()),
             ("datagram_len_max", self.datagram_len_max.into(), 128, 65_507),
             ("clock_skew_max (µs)", micros(self.clock_skew_max), s, 365 * 24 * h),
+            ("floor_margin (µs)", micros(self.floor_margin), 2 * s, 24 * h),
+            ("horizon (µs)", micros(self.horizon), micros(self.floor_margin), 365 * 24 * h),
         ];
         checks
             .iter()

@@ -46,7 +46,7 @@ pub enum PutError {
         /// The most that key and value may take together, in bytes.
         max: usize,
     },
-    /// Every slot for entries is in use; `max` is their number. A deleted entry keeps its slot.
+    /// Every slot for entries is in use; `max` is their number. A deleted entry keeps its slot for a while.
     EntriesFull {
         /// How many entries the table holds.
         max: usize,
@@ -63,6 +63,14 @@ pub enum PutError {
     /// This node has not subscribed to the key's topic, or has lowered the topic's ceiling below the key for want of room:
     /// see [`Node::wants`](crate::Node::wants).
     Unwanted,
+    /// The lifetime is zero, or longer than `max` seconds.
+    Ttl {
+        /// The longest lifetime, in seconds.
+        max: u32,
+    },
+    /// A lifetime was asked for, and this node does not know the time yet: nobody told it a wall clock's, and it has heard
+    /// of none.
+    NoTime,
     /// This node has left the swarm.
     Left,
 }
@@ -207,6 +215,8 @@ impl fmt::Display for PutError {
                 f.write_str("this node has not subscribed to the key's topic, or has no room for all of it")
             }
             Self::Collision => f.write_str("the key's hash collides with another key's"),
+            Self::Ttl { max } => write!(f, "a lifetime is 1 to {max} seconds"),
+            Self::NoTime => f.write_str("a lifetime needs a clock, and this node does not know the time"),
             Self::Left => f.write_str("this node has left the swarm"),
         }
     }

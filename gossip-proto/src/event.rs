@@ -41,6 +41,9 @@ pub enum Event<'a> {
     Reconnected,
     /// Half or less of the remembered members live: see [`Node::quorum`](crate::Node::quorum).
     QuorumLost,
+    /// Deletes are no longer kept for members that have been away for longer than
+    /// [`Config::horizon`](crate::Config::horizon): what was deleted since may return with them.
+    HorizonPassed,
     /// More than half of the remembered members live again.
     QuorumRegained,
     /// The announcement of [`Node::sleep`](crate::Node::sleep) has gone out: the device may switch off.
@@ -78,6 +81,8 @@ pub enum MemberChange {
 pub enum EntryChange {
     /// It has a value, new or changed.
     Put,
-    /// It has none any more.
+    /// It was deleted.
     Deleted,
+    /// The time that it had to live is over.
+    Expired,
 }

@@ -7,6 +7,7 @@ mod forward;
 mod input;
 mod interest;
 mod isolation;
+mod lifetimes;
 mod output;
 mod receipts;
 mod rest;
@@ -32,6 +33,7 @@ use crate::wire::{Envelope, Table};
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
 use interest::Shedding;
+use lifetimes::Floor;
 pub use receipts::Holders;
 pub use saved::SavedLife;
 use timeout::Timers;
@@ -165,6 +167,7 @@ pub struct Node<'a> {
     credits: Credits,
     budget: Budget,
     timers: Timers,
+    floor: Floor,
     farewells: u8,
     /// When this node last noticed that it had been blocked.
     blocked_until: Instant,
@@ -269,6 +272,7 @@ impl<'a> Node<'a> {
             credits: Credits::new(&config.shares),
             budget: Budget::new(config.bytes_per_second, config.datagram_len_max),
             timers: Timers::default(),
+            floor: Floor::default(),
             farewells: 0,
             blocked_until: Instant::ZERO,
             heard_at: Instant::ZERO,
@@ -320,6 +324,7 @@ impl<'a> Node<'a> {
     pub fn handle_wall_clock(&mut self, now: Instant, unix_micros: u64) {
         let now = self.advance(now);
         self.clock.set_wall(now, unix_micros);
+        self.tell_time(now);
     }
 
     /// The next datagram to send, encoded into `buf`, whose length is the most that it may take. `None`: nothing to send
@@ -334,7 +339,7 @@ impl<'a> Node<'a> {
     /// The next thing that the application was not told yet.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        if self.members.take_lagged() {
+        if self.members.take_lagged() | self.store.take_lagged() {
             return Some(Event::Lagged);
         }
         if core::mem::take(&mut self.told.joined) {
@@ -345,6 +350,9 @@ impl<'a> Node<'a> {
         }
         if let Some((slot, change, conflict)) = self.store.poll_change() {
             return Some(Event::Entry { key: self.store.key(slot), change, conflict });
+        }
+        if core::mem::take(&mut self.floor.passed) {
+            return Some(Event::HorizonPassed);
         }
         if let Some(event) = self.poll_isolation() {
             return Some(event);

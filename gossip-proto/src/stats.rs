@@ -52,6 +52,12 @@ counters! {
     entries_shed,
     /// Entries that no rule allows: another kind than held, a key too long, a colliding hash.
     refused_entry,
+    /// Values that arrived after their lifetime.
+    refused_ended,
+    /// Tombstones that arrived after they were collected here.
+    refused_collected,
+    /// Floors that nobody can have come to yet.
+    refused_floor,
     /// Entries that were new to us.
     entries_new,
     /// Entries that we had already.
@@ -60,6 +66,12 @@ counters! {
     conflicts,
     /// Siblings dropped because four newer ones are held.
     siblings_dropped,
+    /// Entries that were removed: they had ended, or the floor has passed their tombstones.
+    entries_removed,
+    /// Tombstones that came late, ended a value all the same, and count from then on.
+    tombstones_reissued,
+    /// Entries of ours that the swarm had deleted while we were away, and collected since: deleted.
+    zombies,
     /// Members that found no free slot.
     members_refused,
     /// Dead or left members that were forgotten early to make room.

@@ -149,7 +149,7 @@ impl From<gossip_proto::PutError> for Failure {
             ),
             PutError::EntriesFull { .. } => (
                 Code::EntriesFull,
-                "start the agents with a larger --entries; a deleted entry keeps its place, so deleting does not help",
+                "start the agents with a larger --entries; a deleted entry keeps its place for a while",
             ),
             PutError::BytesFull { .. } => {
                 (Code::BytesFull, "delete entries or shorten values, or start the agents with a larger --bytes")
@@ -157,6 +157,8 @@ impl From<gossip_proto::PutError> for Failure {
             PutError::Kind => (Code::KindMismatch, "leave out --kind, or delete the entry first"),
             PutError::Collision => (Code::Collision, "choose another key"),
             PutError::Unwanted => (Code::Unwanted, "subscribe to the topic, or ask an agent that has"),
+            PutError::Ttl { .. } => (Code::Usage, "choose a shorter lifetime, or none"),
+            PutError::NoTime => (Code::Usage, "leave out the lifetime, or join a swarm that knows the time"),
             PutError::Left => (Code::Leaving, "talk to another agent"),
         };
         Self::new(code, error.to_string(), hint)

@@ -49,7 +49,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(19) {
+    let message = match choices.below(20) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -65,10 +65,12 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
         7 => Message::Left { id: id(choices), incarnation: number(choices) },
         8..=10 => {
             let (kind, key, version) = (choices.byte() % 4, choices.key(), version(choices));
+            // None, one that a test lives through, one of any length.
+            let ttl = [0, choices.byte().into(), number(choices)][choices.below(3)];
             let value = choices.some_bytes(12);
             let value = (choices.below(4) != 0).then_some(&*value);
             // Full is no matter: the datagram is long enough for most.
-            _ = writer.push(&Message::Entry(EntryItem { kind, key: &key, version, value }), usize::MAX);
+            _ = writer.push(&Message::Entry(EntryItem { kind, key: &key, version, ttl, value }), usize::MAX);
             return;
         }
         11 => Message::Offer { key: hash(choices), digest: number(choices) },
@@ -86,6 +88,10 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
             Message::Ask { key, stamp: version.stamp, writer: version.writer, number }
         }
         17 => Message::Held(number(choices)),
+        18 => {
+            let (clock, floor) = (stamp(choices), (stamp(choices) / 1_000_000) as u32);
+            Message::Floor { clock, floor, level: choices.below(2) == 0 }
+        }
         15 => {
             bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices) };
             Message::Forward { to: id(choices), payload: &bytes }

@@ -428,7 +428,11 @@ pub(super) fn addr(last: u8) -> Addr {
 
 fn options(choices: &mut Choices<'_>) -> PutOptions {
     let options = PutOptions::new().kind([Kind::Register, Kind::Siblings][choices.below(2)]);
-    if choices.below(4) == 0 { options.urgent() } else { options }
+    match choices.below(8) {
+        0 | 1 => options.urgent(),
+        2 => options.ttl(Duration::from_secs(choices.byte().into())),
+        _ => options,
+    }
 }
 
 /// The longest payload of a UDP datagram over IPv4.

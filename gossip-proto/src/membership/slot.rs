@@ -48,6 +48,8 @@ pub(crate) struct MemberSlot {
     pub(crate) heard: Tick,
     /// When it last told our own root of that time.
     pub(crate) agreed: Tick,
+    /// When its entries were last known to be ours, in seconds since 1970; 0: never (rule R3).
+    pub(crate) level: u32,
     /// In which epoch of our root it told the same.
     pub(super) agreed_epoch: u32,
     /// The last round trip, in 100 µs; zero before the first.
@@ -152,6 +154,7 @@ impl MemberSlot {
         root: 0,
         heard: Tick(0),
         agreed: Tick(0),
+        level: 0,
         agreed_epoch: 0,
         rtt: 0,
         state: MemberState::Alive,

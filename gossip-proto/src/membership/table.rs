@@ -150,6 +150,47 @@ impl<'a> Members<'a> {
         self.mark_changed(ix);
     }
 
+    /// Notes that a member's entries are ours, at this second.
+    pub(crate) fn level(&mut self, ix: usize, second: u32) {
+        if let Some(slot) = self.slots.get_mut(ix) {
+            slot.level = slot.level.max(second);
+        }
+    }
+
+    /// The least level of all others who are remembered and have not left, the middle one (the lower of two), and the
+    /// middle one when `own` is among them. With no others all are `own`. Costs 65 looks at each member.
+    pub(crate) fn levels(&self, own: u32) -> (u32, u32, u32) {
+        let others = || self.iter().filter(|(ix, slot)| *ix != OWN && slot.state != MemberState::Left);
+        let levels = || others().map(|(_, slot)| slot.level);
+        let middle = |count: usize, own: Option<u32>| {
+            // The greatest number that so many reach, bit by bit.
+            let needed = count - count.saturating_sub(1) / 2;
+            (0..u32::BITS).rev().fold(0, |found, bit| {
+                let next = found | 1 << bit;
+                if levels().chain(own).filter(|level| *level >= next).count() >= needed { next } else { found }
+            })
+        };
+        let count = others().count();
+        match levels().min() {
+            Some(least) => (least, middle(count, None), middle(count + 1, Some(own))),
+            None => (own, own, own),
+        }
+    }
+
+    /// Our root has become another by time alone: who agreed still does, without a word.
+    pub(crate) fn age_root(&mut self, old: u32, new: u32) {
+        for slot in self.slots.iter_mut().take(self.fresh).filter(|slot| slot.in_use && slot.root == old) {
+            slot.root = new;
+        }
+    }
+
+    /// Notes a datagram of the member's own whose root says nothing.
+    pub(crate) fn hear_only(&mut self, ix: usize, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(ix) {
+            slot.heard = Tick::at(now).max(Tick(1));
+        }
+    }
+
     /// A member that has another root than before is not known to agree, whatever was compared.
     pub(crate) fn hear_root(&mut self, ix: usize, root: u32) {
         if self.slots.get(ix).is_some_and(|slot| slot.root != root) {

@@ -30,8 +30,8 @@ impl Node<'_> {
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
             return Err(PutError::Left);
         }
-        let stamp = self.clock.stamp(now);
-        let (slot, stamp) = self.store.put(self.life, stamp, key, value, options.kind)?;
+        let (stamp, ttl) = (self.clock.stamp(now), self.ttl_of(now, &options)?);
+        let (slot, stamp) = self.store.put_for(self.life, stamp, key, value, options.kind, ttl)?;
         self.clock.given(stamp);
         self.entry_changed(now, slot, options.urgent);
         self.refresh_root();

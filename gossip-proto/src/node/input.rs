@@ -67,6 +67,8 @@ impl Node<'_> {
         forwarded: bool,
     ) {
         self.heard(now);
+        self.tell_time(now);
+        self.floor.since.get_or_insert(now);
         let (peer, arrived) = match self.meet(now, from, header) {
             Some((peer, arrived)) => (Some(peer), arrived),
             None => (None, false),
@@ -74,7 +76,7 @@ impl Node<'_> {
         if let Some(peer) = peer {
             self.heard_after_waking(now, peer);
         }
-        if let Some(ix) = peer {
+        if let Some(ix) = peer.filter(|_| header.root == self.root || !self.store.is_quiet()) {
             self.members.hear_root(ix, header.root);
         }
         let before = self.stats.entries_new;
@@ -209,8 +211,11 @@ impl Node<'_> {
                 }
                 let equal = digest == self.digest_with(table, context.peer);
                 self.note_equal(context, table, equal);
+                let quiet = self.is_quiet(table);
                 let session = self.session(table);
-                if equal && session.with() == context.peer {
+                if !equal && quiet {
+                    // Nothing is known.
+                } else if equal && session.with() == context.peer {
                     session.end(now, true);
                 } else if let Some(ix) = context.peer.filter(|_| !equal) {
                     session.begin(now, ix, Duration::ZERO);
@@ -254,7 +259,9 @@ impl Node<'_> {
                     }
                     Finding::Items { send, lacking } => {
                         if send > 0 {
-                            self.owe(context.peer, theirs.table, Task::Copies(send), theirs.prefix, 0);
+                            // Where it has something that we lack, what we hold may not be lacking there but be older.
+                            let from = u8::from(lacking);
+                            self.owe(context.peer, theirs.table, Task::Copies(send), theirs.prefix, from);
                         }
                         if lacking && !theirs.last {
                             let task = Task::Items { salt: theirs.salt };
@@ -267,6 +274,7 @@ impl Node<'_> {
             Message::Ask { key, stamp, writer, number } => self.answer(context, key, stamp, writer, number),
             Message::Held(number) => self.confirmed(context, number),
             Message::Seen(addr) => self.set_addr(now, addr),
+            Message::Floor { clock, floor, level } => self.take_floor(context, clock, floor, level),
             Message::Copies => {}
             // What is for us is opened when the rest has been taken in.
             Message::Forward { to, .. } if to == self.envelope.own => {
@@ -491,14 +499,16 @@ impl Node<'_> {
                 return self.lower_a_ceiling(context.now);
             }
             Err(Refused::Unwanted) => return self.stats.entries_unwanted += 1,
+            Err(refused @ (Refused::Ended | Refused::Collected)) => return self.note_over(context.peer, refused),
             Err(_) => return self.stats.refused_entry += 1,
         };
         self.stats.conflicts += u64::from(merged.conflict);
         self.stats.siblings_dropped += u64::from(merged.dropped_sibling);
+        self.stats.tombstones_reissued += u64::from(merged.reissued);
         match merged.outcome {
             Outcome::New => {
                 self.stats.entries_new += 1;
-                if !context.copies {
+                if !context.copies || merged.reissued {
                     self.entry_changed(context.now, merged.slot, false);
                 }
             }
@@ -514,10 +524,15 @@ impl Node<'_> {
     /// Ends or begins a comparison of entries, by the root that every datagram carries.
     fn compare_roots(&mut self, now: Instant, peer: Option<usize>, root: u32, moved: bool) {
         let Some(ix) = peer else { return };
+        if root != self.root && self.store.is_quiet() {
+            return self.members.hear_only(ix, now);
+        }
+        self.members.hear_root(ix, root);
         let scoped = !self.scope_with(Some(ix)).is_all();
         self.members.hear(ix, now, self.root, scoped);
         if root == self.root {
             self.holds_all(ix);
+            self.note_level(peer);
         }
         let (own, retry) = (self.root, self.retry(ix));
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
@@ -539,6 +554,7 @@ impl Node<'_> {
     fn note_equal(&mut self, context: &Context, table: Table, equal: bool) {
         if let Some(ix) = context.peer.filter(|_| equal && table == Table::Entries) {
             self.members.agree(ix, context.now);
+            self.note_level(Some(ix));
         }
     }
 

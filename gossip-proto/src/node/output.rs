@@ -163,6 +163,7 @@ impl Node<'_> {
             return;
         }
         self.fill_forward(filling);
+        self.fill_floor(filling);
         let rows = filling.to.slot.is_some_and(|slot| self.replies.first_to(slot).is_some()) || filling.to.round;
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
@@ -335,6 +336,9 @@ impl Node<'_> {
         let (start, mut used) = (filling.writer.len(), 0);
         let empty = filling.writer.is_empty();
         for nth in 0..self.store.versions(slot) {
+            if !self.store.is_sent(slot, nth) {
+                continue;
+            }
             let item = self.store.item(slot, nth)?;
             match filling.push(&Message::Entry(item), copy, limit.saturating_sub(used)) {
                 Some(len) => used += len,
@@ -406,6 +410,7 @@ impl Node<'_> {
                 None => Some(0),
             },
             Task::Held { number } => filling.push(&Message::Held(number), false, limit),
+            Task::Floor => self.push_floor(filling, limit),
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send => self.push_key(filling, table, row.key(), false, limit),
             Task::Digests => {
@@ -453,12 +458,14 @@ impl Node<'_> {
         Rest::Done
     }
 
-    fn fill_copies(&self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
-        let tree = self.tree(row.table, filling.to.slot);
-        let mut slots = tree.walk(row.prefix()).enumerate();
+    fn fill_copies(&mut self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
         while positions > 0 {
             let wanted = positions.trailing_zeros() as usize;
-            let Some((_, slot)) = slots.find(|(position, _)| *position == wanted) else { break };
+            let Some(slot) = self.tree(row.table, filling.to.slot).walk(row.prefix()).nth(wanted) else { break };
+            if row.table == Table::Entries && self.bury_zombie(row.to(), slot, row.from() == 0) {
+                positions &= positions - 1;
+                continue;
+            }
             let Some(used) = self.push_slot(filling, row.table, slot, true, limit) else {
                 row.task = Task::Copies(positions);
                 return Rest::More(row);
@@ -470,7 +477,7 @@ impl Node<'_> {
     }
 
     fn fill_stream(
-        &self,
+        &mut self,
         filling: &mut Filling<'_>,
         mut row: Row,
         parts: u16,
@@ -478,10 +485,15 @@ impl Node<'_> {
         mut limit: usize,
     ) -> Rest {
         let (prefix, mut pushed) = (row.prefix(), false);
-        loop {
+        for passed in 0.. {
             let Some((slot, key)) = self.tree(row.table, filling.to.slot).seek(prefix, parts, row.key()) else {
                 return Rest::Done;
             };
+            if row.table == Table::Entries && self.bury_zombie(row.to(), slot, true) {
+                let Some(after) = key.successor().filter(|_| passed < PASSED_MAX) else { return Rest::Done };
+                row = row.at(after);
+                continue;
+            }
             let used = self.push_slot(filling, row.table, slot, true, limit);
             if let Some(used) = used {
                 pushed = true;
@@ -501,6 +513,7 @@ impl Node<'_> {
                 return Rest::More(row);
             }
         }
+        Rest::Done
     }
 
     fn push_key(&self, filling: &mut Filling<'_>, table: Table, key: Key, copy: bool, limit: usize) -> Option<usize> {
@@ -585,6 +598,8 @@ fn push_part(
 const TRIES_MAX: usize = 64;
 /// How many members of a sample each round shows: a record takes about 20 bytes.
 const SHUFFLE: usize = 4;
+/// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
+const PASSED_MAX: usize = 4096;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.
 const PASS_MAX: usize = 8;
 /// A rumor that its destination does not want counts as passed on once in so many times.

@@ -36,6 +36,7 @@ fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
 
 impl Node<'_> {
     pub(super) fn time_out(&mut self, now: Instant) {
+        self.tell_time(now);
         if self.rest.is_some() {
             due(&mut self.timers.budget, now);
             return self.go_on_resting(now);
@@ -64,6 +65,7 @@ impl Node<'_> {
             let Some(ix) = self.members.pop_due(now) else { break };
             self.deadline(now, ix);
         }
+        self.end_lifetimes(now);
         for table in [Table::Members, Table::Entries] {
             if self.session(table).next().is_some_and(|at| at <= now) {
                 self.session_due(now, table);
@@ -87,7 +89,11 @@ impl Node<'_> {
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
         let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
-        let own = own.chain(self.receipts.next).chain(self.shed_at()).chain(self.prober.next_overdue());
+        let own = own
+            .chain(self.receipts.next)
+            .chain(self.shed_at())
+            .chain(self.prober.next_overdue())
+            .chain(self.lifetime_due());
         let sessions = self.sessions.iter().filter_map(|session| session.next());
         own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
     }
@@ -304,7 +310,7 @@ impl Node<'_> {
     fn round(&mut self, now: Instant) {
         self.members.recount(self.root, now);
         self.raise_a_ceiling(now);
-        let unsettled = self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0;
+        let unsettled = self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0 || self.floor.left > 0;
         let fanout = if unsettled { self.config.fanout } else { 1 };
         self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);
     }
@@ -322,7 +328,7 @@ impl Node<'_> {
 }
 
 /// How many deadlines one call looks after; the others are due at once again.
-const DEADLINES_MAX: usize = 64;
+pub(super) const DEADLINES_MAX: usize = 64;
 /// A lost part is looked for once in so many probe intervals.
 const HEAL_PROBES: u64 = 5;
 /// How many slots are looked at for a dead member.

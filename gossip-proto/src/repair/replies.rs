@@ -43,6 +43,8 @@ pub(crate) enum Task {
     Held { number: u32 },
     /// From which address the member is seen to send.
     Seen,
+    /// The time and the floor.
+    Floor,
 }
 
 impl Row {

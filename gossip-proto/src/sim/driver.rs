@@ -96,6 +96,7 @@ impl Network {
                 Event::Reconnected => Happening::Reconnected,
                 Event::QuorumLost => Happening::QuorumLost,
                 Event::QuorumRegained => Happening::QuorumRegained,
+                Event::HorizonPassed => Happening::HorizonPassed,
                 Event::Asleep => Happening::Asleep,
                 Event::Shed => Happening::Shed,
                 Event::Lagged => Happening::Lagged,

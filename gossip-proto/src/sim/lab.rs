@@ -205,6 +205,7 @@ impl<'a> Lab<'a> {
             rejected: counts.rejected,
             writes: figures.writes,
             conflicts: figures.writes.map(|_| record.conflicts()),
+            removed: figures.removed,
             fp: figures.stall.map(|stall| stall.fp),
             fp_healthy: figures.stall.map(|stall| stall.fp_healthy),
             detections: figures.stall.map(|stall| (stall.blocks, stall.detected)),

@@ -56,6 +56,8 @@ pub enum Happening {
     QuorumLost,
     /// More than half of them live again.
     QuorumRegained,
+    /// Its deletes are no longer kept for a member that is away.
+    HorizonPassed,
     /// Its announcement that it sleeps has gone out.
     Asleep,
     /// [`Event::Shed`](crate::Event::Shed).

@@ -71,10 +71,12 @@ pub struct Report {
     pub refutations: u64,
     /// Datagrams that nodes refused.
     pub rejected: u64,
-    /// `writers`: writes of the application, and conflicts that were told of them.
+    /// `writers`, `churn`: writes of the application, and conflicts that were told of them.
     pub writes: Option<u64>,
-    /// `writers`: entry events that told of a conflict.
+    /// `writers`, `churn`: entry events that told of a conflict.
     pub conflicts: Option<u64>,
+    /// `churn`: entries that nodes removed, since they had ended or their deletes were collected.
+    pub removed: Option<u64>,
     /// `stall`: deaths of nodes that were not blocked, told by anybody (Lifeguard's FP).
     pub fp: Option<u64>,
     /// `stall`: deaths of nodes that were not blocked, told by others that were not (Lifeguard's FP-).
@@ -170,6 +172,7 @@ pub(crate) struct Figures {
     pub(crate) raw_list_ratio: Option<f64>,
     pub(crate) known_by_all_s: Option<f64>,
     pub(crate) writes: Option<u64>,
+    pub(crate) removed: Option<u64>,
     pub(crate) converged: bool,
     /// Deaths and returns are part of the plan, so a return is not needless.
     pub(crate) returns_planned: bool,

@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{membership, poison, state, unrest, view};
+use super::scenarios::{churn, membership, poison, state, unrest, view};
 use super::trace::TraceFilter;
 use crate::config::{Config, Spread};
 
@@ -49,11 +49,14 @@ pub enum Scenario {
     /// A settled swarm whose tables are smaller than it ([`Spec::members`]): how even its views are, and what is left of
     /// it when half of it ([`Spec::victims`]) crashes at once.
     View,
+    /// Three to six nodes write and delete, with and without lifetimes, under random splits, pauses, crashes and restarts; then
+    /// all is well, and what they hold is compared with a model: no write is lost, and nothing deleted returns.
+    Churn,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -68,6 +71,7 @@ impl Scenario {
         Self::Storm,
         Self::Poison,
         Self::View,
+        Self::Churn,
     ];
 
     /// Its name, as on the command line.
@@ -88,6 +92,7 @@ impl Scenario {
             Self::Storm => "storm",
             Self::Poison => "poison",
             Self::View => "view",
+            Self::Churn => "churn",
         }
     }
 }
@@ -322,6 +327,7 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::Storm => unrest::storm(&mut lab),
         Scenario::Poison => poison::poison(&mut lab),
         Scenario::View => view::view(&mut lab),
+        Scenario::Churn => churn::churn(&mut lab),
     };
     lab.report(&figures)
 }

@@ -57,6 +57,27 @@ impl Clock {
         self.reading.map(|reading| reading.wall.saturating_add(micros(now.saturating_since(reading.at))))
     }
 
+    /// The second of the wall clock, since 1970; 0 while nothing is known of it.
+    pub(crate) fn second(&self, now: Instant) -> u32 {
+        (self.now_estimate(now).unwrap_or(0) / 1_000_000).min(u32::MAX.into()) as u32
+    }
+
+    /// When this second begins; `None` while nothing is known of the wall clock.
+    pub(crate) fn instant(&self, second: u32) -> Option<Instant> {
+        let reading = self.reading?;
+        let ahead = (u64::from(second) * 1_000_000).saturating_sub(reading.wall);
+        Some(reading.at + Duration::from_micros(ahead))
+    }
+
+    /// Hears what another takes the time to be: a node without a clock of its own follows.
+    pub(crate) fn hear(&mut self, now: Instant, wall: u64) {
+        let own = self.reading.is_some_and(|reading| reading.own);
+        let news = self.now_estimate(now).is_none_or(|estimate| wall > estimate);
+        if !own && news && (YEAR_2020..YEAR_2100).contains(&wall) {
+            self.reading = Some(Reading { at: now, wall, own: false });
+        }
+    }
+
     /// Whether a stamp is not too far ahead; if it is, nothing changed.
     pub(crate) fn accept(&mut self, now: Instant, stamp: u64) -> bool {
         let estimate = self.now_estimate(now);

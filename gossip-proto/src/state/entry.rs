@@ -2,6 +2,8 @@
 //!
 //! Knows: kinds, and how to read a record. Does not know: the table, nor who else has the entry.
 
+use core::time::Duration;
+
 use super::record::{Record, Versions};
 use super::version::Version;
 
@@ -46,19 +48,29 @@ pub struct PutOptions {
     pub kind: Kind,
     /// Whether to send the news whole, at once and to more members than usual.
     pub urgent: bool,
+    /// For how long the value lives, in whole seconds, rounded up: 1 s to [`Node::TTL_MAX`](crate::Node::TTL_MAX). `None`:
+    /// until it is deleted. Every node forgets it at the same time, by its own clock and without a word.
+    pub ttl: Option<Duration>,
 }
 
 impl PutOptions {
     /// The default: a register, not urgent.
     #[must_use]
     pub const fn new() -> Self {
-        Self { kind: Kind::Register, urgent: false }
+        Self { kind: Kind::Register, urgent: false, ttl: None }
     }
 
     /// With this kind.
     #[must_use]
     pub const fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Living for this long.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -72,7 +84,11 @@ impl PutOptions {
 
 /// An entry that has at least one value, as this node holds it.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a>(Record<'a>);
+pub struct Entry<'a> {
+    record: Record<'a>,
+    /// What has ended by this second is not shown.
+    now: u32,
+}
 
 /// One value of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,25 +100,27 @@ pub struct Value<'a> {
     pub stamp: u64,
     /// The life of the node that wrote it: new with each start of a node.
     pub writer: u64,
+    /// When it ends, in seconds since 1970; `None`: when it is deleted.
+    pub ends: Option<u32>,
 }
 
 impl<'a> Entry<'a> {
-    /// The entry of a record; `None` when it has no value: it is deleted.
-    pub(super) fn of(record: Record<'a>) -> Option<Self> {
-        let entry = Self(record);
+    /// The entry of a record; `None` when it has no value: it is deleted, or has ended.
+    pub(super) fn of(record: Record<'a>, now: u32) -> Option<Self> {
+        let entry = Self { record, now };
         entry.values().next().map(|_| entry)
     }
 
     /// The key.
     #[must_use]
     pub fn key(&self) -> &'a [u8] {
-        self.0.key()
+        self.record.key()
     }
 
     /// How concurrent writes merge.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.0.kind()
+        self.record.kind()
     }
 
     /// The newest value.
@@ -113,7 +131,7 @@ impl<'a> Entry<'a> {
 
     /// All values, newest first: one, or up to four siblings.
     pub fn values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        Values { kind: self.0.kind(), versions: self.0.versions() }
+        Values { kind: self.record.kind(), versions: self.record.versions(), now: self.now }
     }
 }
 
@@ -121,16 +139,17 @@ impl<'a> Entry<'a> {
 struct Values<'a> {
     kind: Kind,
     versions: Versions<'a>,
+    now: u32,
 }
 
 impl<'a> Iterator for Values<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        let kind = self.kind;
+        let (kind, now) = (self.kind, self.now);
         self.versions.find_map(|version| match version {
-            Version { value: Some(bytes), stamp, writer, .. } if version.kind == kind => {
-                Some(Value { bytes, stamp, writer })
+            Version { value: Some(bytes), stamp, writer, ttl, .. } if version.kind == kind && version.lives(now) => {
+                Some(Value { bytes, stamp, writer, ends: (ttl > 0).then(|| version.until()) })
             }
             _ => None,
         })

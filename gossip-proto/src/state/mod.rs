@@ -4,15 +4,17 @@
 //! them, which are still to be passed on and which the application was not told of yet (rule R7). Does not know: who
 //! wants an entry, what a datagram is, what time it is.
 //! When full: a table without a free slot and bytes without room refuse the new and keep what they hold, for the
-//! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot.
+//! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot until
+//! the floor has passed its tombstone (rule R3).
 //!
 //! `version` and `merge` are the rules, pure; `record` is their bytes; `store` is the table that they work in, `view`,
-//! `news` and `blob` its other doors; `clock` makes the stamps, `hash` the names and summaries.
+//! `news`, `blob` and `lifetimes` its other doors; `clock` makes the stamps, `hash` the names and summaries.
 
 mod blob;
 mod clock;
 mod entry;
 mod hash;
+mod lifetimes;
 mod merge;
 mod news;
 mod record;
@@ -28,6 +30,7 @@ mod tests;
 pub(crate) use clock::Clock;
 pub use entry::{Entry, Kind, PutOptions, Value};
 pub(crate) use hash::StateHash;
+pub(crate) use lifetimes::TTL_MAX;
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;
 pub(crate) use store::{Outcome, Refused, Store};

@@ -63,12 +63,23 @@ impl Store<'_> {
 
     /// The next entry that is not what the application was last told, what to tell, and whether a write was lost.
     pub(crate) fn poll_change(&mut self) -> Option<(usize, EntryChange, bool)> {
-        let ix = self.changed.pop_front(&mut self.slots)?;
-        let slot = self.slots.get_mut(ix)?;
-        let (alive, conflict) = (slot.has(Flag::Alive), slot.has(Flag::Conflict));
-        slot.set(Flag::Told, alive);
-        slot.set(Flag::Conflict, false);
-        Some((ix, if alive { EntryChange::Put } else { EntryChange::Deleted }, conflict))
+        loop {
+            let ix = self.changed.pop_front(&mut self.slots)?;
+            // A value may have ended since it was noted.
+            let alive = self.entry(ix).is_some();
+            let slot = self.slots.get_mut(ix)?;
+            let (told, conflict) = (slot.has(Flag::Told), slot.has(Flag::Conflict));
+            slot.set(Flag::Told, alive);
+            slot.set(Flag::Conflict, false);
+            let change = match alive {
+                true => EntryChange::Put,
+                false if Self::has_ended(self.record(Some(ix))) => EntryChange::Expired,
+                false => EntryChange::Deleted,
+            };
+            if alive || told || conflict {
+                return Some((ix, change, conflict));
+            }
+        }
     }
 
     /// Whether [`Store::poll_change`] has something to say.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! key length 1, count 1, key, then each version, newest first:
-//!     flags 1 (pairs 0..=1, tombstone 2, kind 4..=7), value length 2, stamp 8, writer 8, pairs 16 each, value
+//!     flags 1 (pairs 0..=1, tombstone 2, ttl 3, kind 4..=7), value length 2, stamp 8, writer 8, ttl 4 if there is one,
+//!     pairs 16 each, value
 //! ```
 //! Numbers have their least significant byte first. Equal entries have equal bytes, on every target: the summary hashes
 //! them as they are.
@@ -69,27 +70,39 @@ fn read(bytes: &[u8]) -> Option<(Version<'_>, &[u8])> {
     let (&[flags, len_low, len_high], rest) = bytes.split_first_chunk()?;
     let (dot, rest) = rest.split_first_chunk::<16>()?;
     let (stamp, writer) = dot.split_at(8);
+    let (ttl, rest) = match flags & FLAG_TTL {
+        0 => (0, rest),
+        _ => rest.split_first_chunk().map(|(ttl, rest)| (u32::from_le_bytes(*ttl), rest))?,
+    };
     let (context, rest) = rest.split_at_checked(usize::from(flags & FLAG_PAIRS) * PAIR_LEN)?;
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([len_low, len_high])))?;
     let value = (flags & FLAG_TOMBSTONE == 0).then_some(value);
     let kind = Kind::from_wire(flags >> KIND_SHIFT)?;
-    Some((Version { kind, stamp: word(stamp), writer: word(writer), context, value }, rest))
+    Some((Version { kind, stamp: word(stamp), writer: word(writer), context, ttl, value }, rest))
 }
 
 impl Version<'_> {
     /// How many bytes this version takes in a record.
     pub(super) fn len(&self) -> usize {
-        VERSION_LEN + self.context.len() + self.value.map_or(0, <[u8]>::len)
+        VERSION_LEN + 4 * usize::from(self.ttl != 0) + self.context.len() + self.value.map_or(0, <[u8]>::len)
     }
 
     /// Writes this version to the front of `to`, which is long enough.
     fn write(&self, to: &mut [u8]) {
         let value = self.value.unwrap_or(&[]);
         let tombstone = if self.value.is_none() { FLAG_TOMBSTONE } else { 0 };
-        let flags = self.kind.to_wire() << KIND_SHIFT | tombstone | (self.context.len() / PAIR_LEN) as u8;
+        let timed = if self.ttl == 0 { 0 } else { FLAG_TTL };
+        let flags = self.kind.to_wire() << KIND_SHIFT | timed | tombstone | (self.context.len() / PAIR_LEN) as u8;
         let [low, high] = (value.len() as u16).to_le_bytes();
-        let parts: [&[u8]; 5] =
-            [&[flags, low, high], &self.stamp.to_le_bytes(), &self.writer.to_le_bytes(), self.context, value];
+        let ttl = self.ttl.to_le_bytes();
+        let parts: [&[u8]; 6] = [
+            &[flags, low, high],
+            &self.stamp.to_le_bytes(),
+            &self.writer.to_le_bytes(),
+            if self.ttl == 0 { &[] } else { &ttl },
+            self.context,
+            value,
+        ];
         let mut to = to;
         for part in parts {
             let Some((front, rest)) = to.split_at_mut_checked(part.len()) else { return };
@@ -147,6 +160,54 @@ pub(super) fn edit(bytes: &mut [u8], plan: &Plan, new: &Version<'_>) {
     }
 }
 
+/// What becomes of a version whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Stays,
+    /// It goes.
+    Goes,
+    /// Its value goes; a tombstone stays.
+    Dies,
+}
+
+/// Does to each version what `fate` says; returns how long the record then is, 0 if nothing is left of it.
+pub(super) fn trim(bytes: &mut [u8], fate: impl Fn(&Version<'_>) -> Fate) -> usize {
+    let (mut from, count) = (Record(bytes).body(), Record(bytes).versions().count());
+    let (mut to, mut kept) = (from, 0);
+    for _ in 0..count {
+        let Some((version, _)) = bytes.get(from..).and_then(read) else { break };
+        let (len, fate) = (version.len(), fate(&version));
+        let left = match fate {
+            Fate::Stays => len,
+            Fate::Goes => 0,
+            Fate::Dies => len - version.value.map_or(0, <[u8]>::len),
+        };
+        shift(bytes, from, left, to);
+        if let (Fate::Dies, Some([flags, low, high])) = (fate, bytes.get_mut(to..).and_then(<[u8]>::first_chunk_mut)) {
+            *flags |= FLAG_TOMBSTONE;
+            (*low, *high) = (0, 0);
+        }
+        (to, kept) = (to + left, kept + u8::from(left > 0));
+        from += len;
+    }
+    if let Some(count) = bytes.get_mut(1) {
+        *count = kept;
+    }
+    if kept == 0 { 0 } else { to }
+}
+
+/// Says of these versions, which have an end, that a tombstone is to stay in their place.
+pub(super) fn mark(bytes: &mut [u8], which: impl Fn(&Version<'_>) -> bool) {
+    let mut from = Record(bytes).body();
+    while let Some((version, _)) = bytes.get(from..).and_then(read) {
+        let (len, marked) = (version.len(), version.ttl > 0 && which(&version));
+        if let Some(low) = bytes.get_mut(from + TTL_AT).filter(|_| marked) {
+            *low |= 1;
+        }
+        from += len;
+    }
+}
+
 /// Moves `len` bytes, if they are there and have a place to go.
 fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) {
     if from.max(to) + len <= bytes.len() {
@@ -156,12 +217,15 @@ fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) {
 
 /// The longest record when key and value of each version take at most `content_len` bytes together.
 pub(super) const fn len_max(content_len: usize) -> usize {
-    HEAD_LEN + VERSIONS_MAX * (VERSION_LEN + CONTEXT_MAX * PAIR_LEN + content_len)
+    HEAD_LEN + VERSIONS_MAX * (VERSION_LEN + 4 + CONTEXT_MAX * PAIR_LEN + content_len)
 }
 
 const HEAD_LEN: usize = 2;
 /// A version without pairs and value.
 const VERSION_LEN: usize = 19;
+/// Where in a version its ttl is, if it has one.
+const TTL_AT: usize = 19;
 const FLAG_PAIRS: u8 = 0b11;
 const FLAG_TOMBSTONE: u8 = 0b100;
+const FLAG_TTL: u8 = 0b1000;
 const KIND_SHIFT: u32 = 4;

@@ -64,8 +64,14 @@ impl Store<'_> {
         for n in (0..record.versions().count()).rev() {
             let Some(version) = record.versions().nth(n) else { break };
             let (key, kind) = (record.key(), version.kind.to_wire());
-            let merged = self.merge(&EntryItem { kind, key, version: version.id(), value: version.value });
-            let slot = merged.map_err(|refused| self.restore_error(refused))?.slot;
+            let merged =
+                self.merge(&EntryItem { kind, key, version: version.id(), ttl: version.ttl, value: version.value });
+            let slot = match merged {
+                Ok(merged) => merged.slot,
+                // Its time was over before it came back.
+                Err(Refused::Ended | Refused::Collected) => continue,
+                Err(refused) => return Err(self.restore_error(refused)),
+            };
             newest = newest.max(version.stamp);
             self.changed.remove(&mut self.slots, slot);
             if let Some(slot) = self.slots.get_mut(slot) {

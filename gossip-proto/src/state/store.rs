@@ -8,6 +8,7 @@
 
 use super::entry::Kind;
 use super::hash::StateHash;
+use super::lifetimes::{Ages, TTL_MAX};
 use super::merge::{Plan, Verdict, plan};
 use super::record;
 use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
@@ -22,18 +23,18 @@ use crate::slab::index::{Cell, Index, Key};
 use crate::slab::list::List;
 use crate::slab::scope::Scope;
 use crate::slab::{Ix, Slice};
-use crate::time::Tick;
 use crate::wire::EntryItem;
 
 #[derive(Debug)]
 pub(crate) struct Store<'a> {
     pub(super) slots: Slice<'a, EntrySlot>,
     pub(super) cells: Slice<'a, Cell>,
-    rows: Slice<'a, Row>,
+    pub(super) rows: Slice<'a, Row>,
     pub(super) bytes: Slice<'a, u8>,
     pub(super) arena: Arena,
     pub(super) index: Index,
-    deadlines: Deadlines,
+    pub(super) deadlines: Deadlines,
+    pub(super) ages: Ages,
     pub(super) hot: List<Hot>,
     pub(super) changed: List<Changed>,
     free: List<Free>,
@@ -57,6 +58,8 @@ pub(crate) struct Merged {
     pub(crate) conflict: bool,
     /// A sibling was lost because four are newer.
     pub(crate) dropped_sibling: bool,
+    /// It is a tombstone that came late, ended a value all the same, and counts from now on.
+    pub(crate) reissued: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,12 @@ pub(crate) enum Refused {
     Collision,
     /// This node does not want it.
     Unwanted,
+    /// A lifetime longer than any.
+    Ttl,
+    /// A value whose time is over.
+    Ended,
+    /// A tombstone below the floor that has nothing to end here.
+    Collected,
 }
 
 impl Refused {
@@ -102,9 +111,10 @@ impl Refused {
 ///
 /// Of the datagram, the sealed envelope takes 30 bytes and the header at most 18; the version takes, besides key and
 /// value: mark of a copy 1, message tag 1, kind 1, length of the key 2, stamp 8, writer 8, count of pairs 1, three pairs
-/// 48, option tag 1, length of the value 3. Of 128 bytes that leaves 6.
+/// 48, ttl 4, option tag 1, length of the value 3; two bytes less where both lengths take one. Of 128 bytes that leaves 5.
 pub(crate) const fn content_len_max(datagram_len_max: u16) -> usize {
-    (datagram_len_max as usize).saturating_sub(48 + 74)
+    let least = (datagram_len_max as usize).saturating_sub(48 + 78);
+    if least + 3 < 128 { least + 3 } else { least }
 }
 
 impl<'a> Store<'a> {
@@ -126,6 +136,7 @@ impl<'a> Store<'a> {
             bytes,
             index: Index::new(),
             deadlines: Deadlines::new(),
+            ages: Ages::new(config),
             hot: List::new(),
             changed: List::new(),
             free: List::new(),
@@ -138,8 +149,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Writes a version of our own, on top of what is held; no value is a tombstone. Returns its slot, and its stamp:
-    /// `stamp`, or one more than that of the newest version held.
+    /// As [`Store::put_for`], without an end.
+    #[cfg(test)]
     pub(crate) fn put(
         &mut self,
         writer: u64,
@@ -147,6 +158,20 @@ impl<'a> Store<'a> {
         key: &[u8],
         value: Option<&[u8]>,
         kind: Kind,
+    ) -> Result<(usize, u64), PutError> {
+        self.put_for(writer, stamp, key, value, kind, 0)
+    }
+
+    /// Writes a version of our own, on top of what is held, that lives for `ttl` seconds, or without end if that is 0; no
+    /// value is a tombstone. Returns its slot, and its stamp: `stamp`, or one more than that of the newest version held.
+    pub(crate) fn put_for(
+        &mut self,
+        writer: u64,
+        stamp: u64,
+        key: &[u8],
+        value: Option<&[u8]>,
+        kind: Kind,
+        ttl: u32,
     ) -> Result<(usize, u64), PutError> {
         if key.is_empty() || key.len() > Node::KEY_LEN_MAX {
             return Err(PutError::KeyLen { max: Node::KEY_LEN_MAX });
@@ -160,17 +185,35 @@ impl<'a> Store<'a> {
         }
         let held = self.locate(name, key).map_err(|Collision| PutError::Collision)?;
         let record = self.record(held);
-        if record.kind() != kind && held.is_some_and(|slot| self.has(slot, Flag::Alive)) {
+        if record.kind() != kind && held.is_some_and(|slot| self.entry(slot).is_some()) {
             return Err(PutError::Kind);
         }
         let context = context(record.versions(), writer);
         let stamp = stamp.max(floor(record));
-        let new = Version { kind, stamp, writer, context: context.as_bytes(), value };
+        let mut new = Version { kind, stamp, writer, context: context.as_bytes(), ttl: ttl << 1, value };
+        new.ttl |= u32::from(record.versions().any(|held| new.must_bury(&held)));
         let plan = plan(record.versions(), &new);
         let slot = self.apply(held, name, key, &plan, &new).map_err(|full| self.put_error(full))?;
         // What our own write replaces was seen by the application: a context cut short makes it no conflict.
         self.note(slot, true, false);
         Ok((slot, stamp))
+    }
+
+    /// Deletes what is held in a slot, with no newer stamp than that takes; `None` if there is no room.
+    pub(crate) fn bury(&mut self, writer: u64, slot: usize) -> Option<(usize, u64)> {
+        let record = self.record(Some(slot));
+        let (kind, stamp, name) = (record.kind(), floor(record), self.key_hash(slot));
+        let context = context(record.versions(), writer);
+        let ttl = self.ages.ttl_from_now(stamp);
+        let new = Version { kind, stamp, writer, context: context.as_bytes(), ttl, value: None };
+        let plan = plan(record.versions(), &new);
+        // The key is in the record that is replaced.
+        let mut key = [0; Node::KEY_LEN_MAX];
+        let key = key.get_mut(..record.key().len())?;
+        key.copy_from_slice(record.key());
+        let slot = self.apply(Some(slot), name, key, &plan, &new).ok()?;
+        self.note(slot, true, false);
+        Some((slot, stamp))
     }
 
     /// Merges one version that came in.
@@ -184,9 +227,16 @@ impl<'a> Store<'a> {
         }
         let context = ContextBytes::of(&item.version.context);
         let (stamp, writer) = (item.version.stamp, item.version.writer);
-        let new = Version { kind, stamp, writer, context: context.as_bytes(), value: item.value };
+        let mut new = Version { kind, stamp, writer, context: context.as_bytes(), ttl: item.ttl, value: item.value };
         if !new.is_sound() {
             return Err(Refused::Context);
+        }
+        if new.ttl >> 1 > TTL_MAX {
+            return Err(Refused::Ttl);
+        }
+        let (ages, tombstone) = (self.ages, new.value.is_none());
+        if !tombstone && !new.lives(ages.now) {
+            return Err(Refused::Ended);
         }
         let name = self.hash.key(item.key);
         if !self.scope.wants(name) {
@@ -194,31 +244,32 @@ impl<'a> Store<'a> {
         }
         let held = self.locate(name, item.key).map_err(|Collision| Refused::Collision)?;
         let plan = plan(self.record(held).versions(), &new);
+        let dropped = |(n, _): &(usize, Version<'_>)| plan.keep >> n & 1 == 0;
+        let mut reissued = false;
+        if plan.verdict == Verdict::Take {
+            let held = self.record(held).versions().enumerate();
+            new.ttl |= u32::from({ held }.filter(dropped).any(|(_, held)| new.must_bury(&held)));
+        }
+        if tombstone && ages.is_late(new.until()) {
+            let held = self.record(held).versions().enumerate();
+            let ends = { held }.filter(dropped).any(|(_, held)| held.lives(ages.now));
+            reissued = plan.verdict == Verdict::Take && ends;
+            if reissued {
+                new.ttl = ages.ttl_from_now(new.stamp);
+            } else if new.until() <= ages.floor {
+                return Err(Refused::Collected);
+            }
+        }
         let (slot, outcome) = match (plan.verdict, held) {
             (Verdict::Known, Some(slot)) => (slot, Outcome::Known),
-            (Verdict::Lost, Some(slot)) => (slot, Outcome::Stale),
+            (Verdict::Lost, Some(slot)) => {
+                self.mark(slot, &new);
+                (slot, Outcome::Stale)
+            }
             _ => (self.apply(held, name, item.key, &plan, &new)?, Outcome::New),
         };
         self.note(slot, outcome == Outcome::New, plan.conflict || plan.dropped);
-        Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped })
-    }
-
-    /// Gives an entry a deadline in place of the one that it may have.
-    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
-    pub(crate) fn set_deadline(&mut self, slot: usize, tick: Tick) {
-        self.deadlines.set(&mut self.rows, &mut self.slots, slot, tick);
-    }
-
-    /// Takes the first deadline away if it is due, and says whose it was.
-    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
-    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<usize> {
-        self.deadlines.pop_due(&mut self.rows, &mut self.slots, now)
-    }
-
-    /// The first deadline.
-    #[expect(dead_code, reason = "the heap is kept in step; lifetimes will set deadlines")]
-    pub(crate) fn next_deadline(&self) -> Option<Tick> {
-        self.deadlines.next(&self.rows)
+        Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped, reissued })
     }
 
     /// Looks at this many entries from a place on, and drops those that are not wanted: where to go on, and how many it dropped.
@@ -271,6 +322,7 @@ impl<'a> Store<'a> {
         } else {
             self.index.insert(&mut self.cells, slot, name, item);
         }
+        self.schedule(slot);
         Ok(slot)
     }
 

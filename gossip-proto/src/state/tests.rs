@@ -93,23 +93,31 @@ struct Owned {
     stamp: u64,
     writer: u64,
     context: Vec<u8>,
+    ttl: u32,
     value: Option<Vec<u8>>,
 }
 
 impl Owned {
     fn new(kind: Kind, stamp: u64, writer: u64, seen: &[(u64, u64)]) -> Self {
         let context = seen.iter().flat_map(|(writer, stamp)| [writer.to_le_bytes(), stamp.to_le_bytes()]).flatten();
-        Self { kind, stamp, writer, context: context.collect(), value: Some(std::format!("{stamp}-{writer}").into()) }
+        Self {
+            kind,
+            stamp,
+            writer,
+            context: context.collect(),
+            ttl: 0,
+            value: Some(std::format!("{stamp}-{writer}").into()),
+        }
     }
 
     fn of(version: &Version<'_>) -> Self {
-        let Version { kind, stamp, writer, context, value } = *version;
-        Self { kind, stamp, writer, context: context.to_vec(), value: value.map(<[u8]>::to_vec) }
+        let Version { kind, stamp, writer, context, ttl, value } = *version;
+        Self { kind, stamp, writer, context: context.to_vec(), ttl, value: value.map(<[u8]>::to_vec) }
     }
 
     fn get(&self) -> Version<'_> {
-        let Self { kind, stamp, writer, ref context, ref value } = *self;
-        Version { kind, stamp, writer, context, value: value.as_deref() }
+        let Self { kind, stamp, writer, ref context, ttl, ref value } = *self;
+        Version { kind, stamp, writer, context, ttl, value: value.as_deref() }
     }
 }
 
@@ -148,7 +156,7 @@ impl Model {
     fn write(&mut self, kind: Kind, stamp: u64, writer: u64, value: Option<Vec<u8>>) -> Owned {
         let stamp = stamp.max(self.0.first().map_or(1, |newest| newest.stamp + 1));
         let context = context(self.held(), writer).as_bytes().to_vec();
-        let new = Owned { kind, stamp, writer, context, value };
+        let new = Owned { kind, stamp, writer, context, ttl: 0, value };
         self.merge(&new);
         new
     }

@@ -17,6 +17,8 @@ pub(super) struct Version<'r> {
     pub(super) writer: u64,
     /// The bytes of at most three pairs.
     pub(super) context: &'r [u8],
+    /// As the wire has it.
+    pub(super) ttl: u32,
     /// `None` is a tombstone.
     pub(super) value: Option<&'r [u8]>,
 }
@@ -31,8 +33,28 @@ pub(super) struct ContextBytes {
 impl<'r> Version<'r> {
     /// What decides which of two versions is newer: the dot. Equal dots are one write, unless a writer is broken; then
     /// the rest decides, bytes by bytes, so that the order is total and all replicas agree.
-    pub(super) fn rank(&self) -> (u64, u64, Option<&'r [u8]>, u8, &'r [u8]) {
-        (self.stamp, self.writer, self.value, self.kind.to_wire(), self.context)
+    pub(super) fn rank(&self) -> (u64, u64, Option<&'r [u8]>, u8, &'r [u8], u32) {
+        (self.stamp, self.writer, self.value, self.kind.to_wire(), self.context, self.ttl)
+    }
+
+    /// The second, since 1970, at which a value ends; of a tombstone, that up to which the floor must come for it to go.
+    pub(super) fn until(&self) -> u32 {
+        match (self.value, self.ttl) {
+            (Some(_), 0) => u32::MAX,
+            _ => seconds(self.stamp).saturating_add(self.ttl >> 1),
+        }
+    }
+
+    /// Whether a tombstone must stay when this value ends, since it replaces that one: a tombstone, a value that would end
+    /// later, or one of which a tombstone would stay.
+    pub(super) fn must_bury(&self, other: &Version<'_>) -> bool {
+        let lasts = other.value.is_none() || other.ttl & 1 == 1 || other.until() > self.until();
+        self.value.is_some() && self.ttl > 0 && self.ttl & 1 == 0 && lasts
+    }
+
+    /// Whether it is a value that has not ended.
+    pub(super) fn lives(&self, now: u32) -> bool {
+        self.value.is_some() && now < self.until()
     }
 
     /// Whether the writer of `other` had seen this version, or a later one of the same writer.
@@ -110,6 +132,11 @@ pub(super) fn pairs(context: &[u8]) -> impl Iterator<Item = Seen> + Clone + use<
         let (writer, stamp) = pair.split_at(PAIR_LEN / 2);
         Seen { writer: word(writer), stamp: word(stamp) }
     })
+}
+
+/// A stamp as whole seconds, rounded up.
+pub(super) fn seconds(stamp: u64) -> u32 {
+    stamp.div_ceil(1_000_000).min(u32::MAX.into()) as u32
 }
 
 /// The number in the first eight bytes; zero if there are fewer.

@@ -44,7 +44,7 @@ impl<'a> Store<'a> {
 
     /// Whether a version of this dot is held, or was: something newer has taken its place.
     pub(crate) fn holds(&self, key: Key, stamp: u64, writer: u64) -> bool {
-        let asked = Version { kind: Kind::Register, stamp, writer, context: &[], value: None };
+        let asked = Version { kind: Kind::Register, stamp, writer, context: &[], ttl: 0, value: None };
         let newer = |held: Version<'_>| {
             asked.covered_by(&held) || held.kind == Kind::Register && (held.stamp, held.writer) > (stamp, writer)
         };
@@ -58,7 +58,7 @@ impl<'a> Store<'a> {
 
     /// The entry in a slot; `None` if it is deleted.
     pub(crate) fn entry(&self, slot: usize) -> Option<Entry<'_>> {
-        Entry::of(self.record(Some(slot)))
+        Entry::of(self.record(Some(slot)), self.ages.now)
     }
 
     pub(crate) fn key(&self, slot: usize) -> &[u8] {
@@ -70,12 +70,18 @@ impl<'a> Store<'a> {
         self.record(Some(slot)).versions().count()
     }
 
+    /// Whether the n-th newest version is one to send: what has ended is not.
+    pub(crate) fn is_sent(&self, slot: usize, n: usize) -> bool {
+        let version = self.record(Some(slot)).versions().nth(n);
+        version.is_some_and(|version| version.value.is_none() || version.lives(self.ages.now))
+    }
+
     /// The n-th newest version that is held in a slot, as the wire has it.
     pub(crate) fn item(&self, slot: usize, n: usize) -> Option<EntryItem<'_>> {
         let record = self.record(Some(slot));
         let version = record.versions().nth(n)?;
         let kind = version.kind.to_wire();
-        Some(EntryItem { kind, key: record.key(), version: version.id(), value: version.value })
+        Some(EntryItem { kind, key: record.key(), version: version.id(), ttl: version.ttl, value: version.value })
     }
 
     /// All entries that have a value, in the order of the index.

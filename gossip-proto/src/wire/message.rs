@@ -71,6 +71,15 @@ pub(crate) enum Message<'a> {
     },
     /// The answer of one who does.
     Held(#[serde(with = "postcard::fixint::le")] u32),
+    /// What the sender takes the time to be, in µs since 1970, and up to which second tombstones are collected (rule R3);
+    /// and whether the sender has been level with most others since then.
+    Floor {
+        #[serde(with = "postcard::fixint::le")]
+        clock: u64,
+        #[serde(with = "postcard::fixint::le")]
+        floor: u32,
+        level: bool,
+    },
 }
 
 /// What a node says of a member: all there is to know.
@@ -175,6 +184,9 @@ pub(crate) struct EntryItem<'a> {
     pub(crate) kind: u8,
     pub(crate) key: &'a [u8],
     pub(crate) version: VersionId,
+    /// Twice the seconds from the stamp to the end: of the value; of a tombstone, to when it began to count for the floor.
+    /// The lowest bit says that a tombstone stays in place of a value that ends. 0: it does not end.
+    pub(crate) ttl: u32,
     /// `None` is a tombstone.
     #[serde(borrow)]
     pub(crate) value: Option<&'a [u8]>,
@@ -240,6 +252,7 @@ impl fmt::Display for Message<'_> {
             Self::Seen(addr) => write!(f, "seen at {addr}"),
             Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),
             Self::Held(number) => write!(f, "held {number:x}"),
+            Self::Floor { floor, .. } => write!(f, "floor {floor}"),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
         }
     }

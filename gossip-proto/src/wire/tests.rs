@@ -26,7 +26,9 @@ fn golden() -> Vec<(Message<'static>, String)> {
     let version =
         |context: &[Seen]| VersionId { stamp: 0x1122, writer: 0x33, context: context.iter().copied().collect() };
     let seen = |writer| Seen { writer, stamp: 5 };
-    let entry = |kind, context: &[Seen], value| EntryItem { kind, key: b"a/k", version: version(context), value };
+    let timed =
+        |kind, context: &[Seen], ttl, value| EntryItem { kind, key: b"a/k", version: version(context), ttl, value };
+    let entry = |kind, context: &[Seen], value| timed(kind, context, 0, value);
     let digests = |from, prefix, present, digests| {
         Message::Digests(Digests { table: Table::Entries, from, prefix, salt: 0xa1b2_c3d4, present, digests })
     };
@@ -48,13 +50,23 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Left { id: ALICE, incarnation: u32::MAX }, format!("07 {ALICE_HEX} ffffffff0f")),
         (
             Message::Entry(entry(0, &[], Some(b"v"))),
-            "08 00 03 612f6b 2211000000000000 3300000000000000 00 01 01 76".into(),
+            "08 00 03 612f6b 2211000000000000 3300000000000000 00 00 01 01 76".into(),
         ),
         (
             Message::Entry(entry(1, &[seen(1), seen(2), seen(3)], Some(b""))),
-            format!("08 01 03 612f6b 2211000000000000 3300000000000000 03 {}{}{} 01 00", three(1), three(2), three(3)),
+            format!(
+                "08 01 03 612f6b 2211000000000000 3300000000000000 03 {}{}{} 00 01 00",
+                three(1),
+                three(2),
+                three(3)
+            ),
         ),
-        (Message::Entry(entry(0, &[], None)), "08 00 03 612f6b 2211000000000000 3300000000000000 00 00".into()),
+        (Message::Entry(entry(0, &[], None)), "08 00 03 612f6b 2211000000000000 3300000000000000 00 00 00".into()),
+        // For a minute; then a tombstone stays.
+        (
+            Message::Entry(timed(0, &[], 121, Some(b"v"))),
+            "08 00 03 612f6b 2211000000000000 3300000000000000 00 79 01 01 76".into(),
+        ),
         (Message::Offer { key, digest: number }, "09 0102030405060708090a0b0c 04030201".into()),
         (Message::Want(key), "0a 0102030405060708090a0b0c".into()),
         (Message::Root { table: Table::Members, digest: 0x0102 }, "0b 00 0201000000000000".into()),
@@ -79,6 +91,7 @@ fn golden() -> Vec<(Message<'static>, String)> {
             "12 0102030405060708090a0b0c 2211000000000000 3300000000000000 04030201".into(),
         ),
         (Message::Held(number), "13 04030201".into()),
+        (Message::Floor { clock: 0x0102, floor: number, level: true }, "14 0201000000000000 04030201 01".into()),
     ]
 }
 
@@ -105,9 +118,10 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Forward { .. } => 17,
         Message::Ask { .. } => 18,
         Message::Held(_) => 19,
+        Message::Floor { .. } => 20,
     }
 }
-const TAGS: u8 = 20;
+const TAGS: u8 = 21;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -142,7 +156,7 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "12".into()),
+        ("a tag that nobody has", "15".into()),
         ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
         ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),

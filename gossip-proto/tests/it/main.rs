@@ -4,6 +4,7 @@ mod fuzz_bodies;
 mod idle_state;
 mod interest;
 mod invariants;
+mod lifetimes;
 mod membership_paths;
 mod membership_quorum;
 mod membership_sleep;

@@ -78,6 +78,7 @@ const FIGURES: &[Figure] = &[
     ("refutations", "", |r| Some(r.refutations as f64)),
     ("rejected", "datagrams", |r| Some(r.rejected as f64)),
     ("writes", "", |r| r.writes.map(|n| n as f64)),
+    ("removed", "", |r| r.removed.map(|n| n as f64)),
     ("conflicts", "", |r| r.conflicts.map(|n| n as f64)),
     ("window_s", "s", |r| Some(r.window_s)),
     ("virtual_s", "s", |r| Some(r.virtual_s)),

@@ -148,6 +148,7 @@ fn what_does_not_fit_in_the_buffer_is_dropped() {
         ALICE,
         BOB,
         &[Message::Entry(crate::wire::EntryItem {
+            ttl: 0,
             kind: 0,
             key: b"k",
             version: crate::wire::VersionId::default(),

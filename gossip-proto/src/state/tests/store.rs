@@ -119,7 +119,7 @@ impl World {
         let mut new = Owned::new(kind, stamp, 3 + dice.below(5) as u64, &seen[..dice.below(4)]);
         new.value = (!dice.one_in(4)).then(|| dice.bytes_below(40));
         let version = new.get().id();
-        let item = EntryItem { kind: kind.to_wire(), key, version, value: new.value.as_deref() };
+        let item = EntryItem { kind: kind.to_wire(), key, version, ttl: new.ttl, value: new.value.as_deref() };
         let before = self.snapshot();
         let mut next = self.model.get(key).cloned().unwrap_or_default();
         let plan = next.merge(&new);
@@ -131,7 +131,10 @@ impl World {
                 Verdict::Lost => Outcome::Stale,
             };
             let Merged { slot, conflict, dropped_sibling, .. } = merged;
-            assert_eq!(merged, Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped });
+            assert_eq!(
+                merged,
+                Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped, reissued: false }
+            );
             assert_eq!((conflict, dropped_sibling), (plan.conflict, plan.dropped));
             assert_eq!(self.store.merge(&item).map(|again| again.outcome == Outcome::New), Ok(false));
         }
@@ -201,7 +204,7 @@ impl World {
                 let entry = self.store.entry(slot).expect("it has a value");
                 self.told.insert(key, entry.values().map(|value| value.bytes.to_vec()).collect());
             }
-            EntryChange::Deleted => {
+            EntryChange::Deleted | EntryChange::Expired => {
                 assert!(self.store.entry(slot).is_none());
                 assert!(self.told.remove(&key).is_some() || conflict, "not told of what it never knew");
             }
@@ -342,9 +345,14 @@ fn the_root_does_not_depend_on_the_order() {
 fn what_no_rule_allows_is_refused() {
     let mut store = store(8, 8 << 10, &Config::embedded("test"));
     let max = content_len_max(512);
-    assert_eq!((store.content_len_max(), max), (390, 390));
-    let good =
-        EntryItem { kind: 0, key: b"k", version: Owned::new(Kind::Register, 5, 1, &[]).get().id(), value: Some(b"v") };
+    assert_eq!((store.content_len_max(), max), (386, 386));
+    let good = EntryItem {
+        kind: 0,
+        key: b"k",
+        version: Owned::new(Kind::Register, 5, 1, &[]).get().id(),
+        ttl: 0,
+        value: Some(b"v"),
+    };
     let long = [0; 400];
     assert_eq!(store.merge(&EntryItem { kind: 2, ..good.clone() }), Err(Refused::Kind));
     assert_eq!(store.merge(&EntryItem { key: b"", ..good.clone() }), Err(Refused::KeyLen));
@@ -359,7 +367,8 @@ fn what_no_rule_allows_is_refused() {
     // The longest item fits the datagram that the limit was made for.
     let full = Owned::new(Kind::Siblings, 5, 1, &[(2, 4), (3, 4), (4, 4)]);
     let (key, value) = (&long[..255], Some(&long[..max - 255]));
-    let item = crate::wire::Message::Entry(EntryItem { kind: 1, key, version: full.get().id(), value });
+    let item =
+        crate::wire::Message::Entry(EntryItem { kind: 1, key, version: full.get().id(), ttl: (1 << 28) - 1, value });
     let mut bytes = [0; 512];
     assert!(postcard::to_slice(&item, &mut bytes).is_ok_and(|bytes| bytes.len() <= 512 - 48));
 }
@@ -384,7 +393,7 @@ fn a_write_that_came_and_went_is_not_told_but_a_lost_one_is() {
     assert_eq!(store.poll_change(), None);
     let (slot, _) = store.put(1, 12, b"k", Some(b"v"), Kind::Register).expect("there is room");
     let tombstone = Owned { value: None, ..Owned::new(Kind::Register, 13, 2, &[]) };
-    let item = EntryItem { kind: 0, key: b"k", version: tombstone.get().id(), value: None };
+    let item = EntryItem { kind: 0, key: b"k", version: tombstone.get().id(), ttl: 0, value: None };
     let merged = store.merge(&item).expect("there is room");
     assert!(merged.conflict);
     assert_eq!(store.poll_change(), Some((slot, EntryChange::Deleted, true)));
