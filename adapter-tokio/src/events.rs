@@ -18,6 +18,8 @@ pub enum Event {
     Member(MemberEvent),
     /// An entry is not what it was.
     Entry(EntryEvent),
+    /// A message of another node, or that some were missed.
+    Message(MessageEvent),
     /// Every live member that we know has told us our own summary root.
     Converged,
     /// Some live member differs from us, after we had converged.
@@ -44,6 +46,29 @@ pub struct EntryEvent {
     pub conflict: bool,
 }
 
+/// A message of another node, or a gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageEvent {
+    /// A message: told once in the life of this node, in no order.
+    Message {
+        /// The topic that it was published with, shared by all readers.
+        topic: Arc<[u8]>,
+        /// The life of the node that published it.
+        origin: u64,
+        /// Its number there: 0, 1, 2, …
+        sequence: u32,
+        /// The message, shared by all readers.
+        bytes: Arc<[u8]>,
+    },
+    /// Messages were missed for good.
+    Missed {
+        /// The life of the node that published them.
+        origin: u64,
+        /// How many.
+        count: u32,
+    },
+}
+
 /// Events were lost: read members and entries anew. The number is how many this reader was too slow for; 0 when it was
 /// the node's own tables that were too full to keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +86,7 @@ impl std::error::Error for Lagged {}
 /// nothing falls between the two.
 ///
 /// It holds [`Events::LEN_MAX`] events. When it is full the oldest are dropped, and the reader gets [`Lagged`] before the
-/// rest; nobody else waits for a slow reader. Each of the three streams has its own room: a storm of entries drops no
+/// rest; nobody else waits for a slow reader. Each of the four streams has its own room: a storm of entries drops no
 /// death.
 #[derive(Debug)]
 pub struct Events<T>(Receiver<Result<T, Lagged>>);
@@ -90,11 +115,17 @@ pub(crate) struct Channels {
     pub(crate) all: Sender<Result<Event, Lagged>>,
     pub(crate) members: Sender<Result<MemberEvent, Lagged>>,
     pub(crate) entries: Sender<Result<EntryEvent, Lagged>>,
+    pub(crate) messages: Sender<Result<MessageEvent, Lagged>>,
 }
 
 impl Channels {
     pub(crate) fn new() -> Self {
-        Self { all: Sender::new(LEN_MAX), members: Sender::new(LEN_MAX), entries: Sender::new(LEN_MAX) }
+        Self {
+            all: Sender::new(LEN_MAX),
+            members: Sender::new(LEN_MAX),
+            entries: Sender::new(LEN_MAX),
+            messages: Sender::new(LEN_MAX),
+        }
     }
 
     /// Passes an event on to whoever reads; `send` only fails when nobody does.
@@ -106,14 +137,23 @@ impl Channels {
             Told::Diverged => Ok(Event::Diverged),
             Told::Member { id, change } => Ok(Event::Member(MemberEvent { id, change })),
             Told::Entry { key, change, conflict } => Ok(Event::Entry(EntryEvent { key: key.into(), change, conflict })),
+            Told::Message { topic, origin, sequence, bytes } => {
+                Ok(Event::Message(MessageEvent::Message { topic: topic.into(), origin, sequence, bytes: bytes.into() }))
+            }
+            Told::Missed { origin, count } => Ok(Event::Message(MessageEvent::Missed { origin, count })),
             Told::Lagged => Err(Lagged(0)),
             _ => return,
         };
         let _ = match &event {
             Ok(Event::Member(member)) => self.members.send(Ok(*member)).is_ok(),
             Ok(Event::Entry(entry)) => self.entries.send(Ok(entry.clone())).is_ok(),
+            Ok(Event::Message(message)) => self.messages.send(Ok(message.clone())).is_ok(),
             Ok(_) => true,
-            Err(lagged) => self.members.send(Err(*lagged)).is_ok() | self.entries.send(Err(*lagged)).is_ok(),
+            Err(lagged) => {
+                self.members.send(Err(*lagged)).is_ok()
+                    | self.entries.send(Err(*lagged)).is_ok()
+                    | self.messages.send(Err(*lagged)).is_ok()
+            }
         };
         let _ = self.all.send(event);
     }

@@ -8,7 +8,7 @@ use gossip_proto::{Convergence, Instant, Lifecycle, Node};
 use tokio::sync::Notify;
 use tokio::time;
 
-use crate::events::{Channels, EntryEvent, Event, Events, MemberEvent};
+use crate::events::{Channels, EntryEvent, Event, Events, MemberEvent, MessageEvent};
 use crate::runner::SocketStats;
 
 /// The runner is gone, or the node has left: what was waited for cannot happen any more.
@@ -101,6 +101,12 @@ impl Handle {
     #[must_use]
     pub fn entry_events(&self) -> Events<EntryEvent> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.entries))
+    }
+
+    /// Every message of another node from now on, and every gap.
+    #[must_use]
+    pub fn message_events(&self) -> Events<MessageEvent> {
+        Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.messages))
     }
 
     /// Waits until the node belongs to a swarm of more than itself; at once if it does.

@@ -5,7 +5,7 @@ mod events;
 mod handle;
 mod runner;
 
-pub use events::{EntryEvent, Event, Events, Lagged, MemberEvent};
+pub use events::{EntryEvent, Event, Events, Lagged, MemberEvent, MessageEvent};
 pub use gossip_proto as proto;
 pub use handle::{Closed, Handle, WaitError};
 pub use runner::{Runner, SocketStats};

@@ -75,6 +75,38 @@ pub enum PutError {
     Left,
 }
 
+/// Why a message was not published. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PublishError {
+    /// The topic is longer than `max` bytes.
+    TopicLen {
+        /// The longest topic, in bytes.
+        max: usize,
+    },
+    /// Topic and bytes together are longer than `max`, so that the message would not fit in a datagram.
+    Len {
+        /// The most that topic and bytes may take together.
+        max: usize,
+    },
+    /// The lifetime is shorter than 1 ms or longer than `max`.
+    Ttl {
+        /// The longest lifetime.
+        max: core::time::Duration,
+    },
+    /// No room: at most `max` messages are held at once, in a quarter of the bytes, and none is held that this
+    /// node's application was told of.
+    Full {
+        /// How many messages are held at most: a quarter of the entries.
+        max: usize,
+    },
+    /// This node has heard of no wall clock, so it cannot say when the message is over:
+    /// see [`Node::handle_wall_clock`](crate::Node::handle_wall_clock).
+    NoTime,
+    /// This node has left the swarm.
+    Left,
+}
+
 /// Why the tags were not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -222,6 +254,19 @@ impl fmt::Display for PutError {
     }
 }
 
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TopicLen { max } => write!(f, "a topic takes at most {max} bytes"),
+            Self::Len { max } => write!(f, "topic and message together take at most {max} bytes"),
+            Self::Ttl { max } => write!(f, "a message lives for 1 ms to {} h", max.as_secs() / 3600),
+            Self::Full { max } => write!(f, "no room is left for messages: at most {max}, in a quarter of the bytes"),
+            Self::NoTime => f.write_str("the time is not known, so the message would have no end"),
+            Self::Left => f.write_str("this node has left the swarm"),
+        }
+    }
+}
+
 impl fmt::Display for TagsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -254,6 +299,7 @@ impl fmt::Display for RestoreError {
 
 impl core::error::Error for Rejected {}
 impl core::error::Error for JoinError {}
+impl core::error::Error for PublishError {}
 impl core::error::Error for PutError {}
 impl core::error::Error for RestoreError {}
 impl core::error::Error for SleepError {}

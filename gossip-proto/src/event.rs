@@ -30,6 +30,25 @@ pub enum Event<'a> {
         /// Whether a value was lost, or a sibling dropped, since this entry was last told.
         conflict: bool,
     },
+    /// A message of another node: told once in the life of this node, in no order. It is kept until it is told or over.
+    Message {
+        /// The topic that it was published with.
+        topic: &'a [u8],
+        /// The life of the node that published it: new with each start of a node.
+        origin: u64,
+        /// Its number there: 0, 1, 2, …
+        sequence: u32,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// Messages of an origin were missed for good: the last message that they came with is over. What was over before this
+    /// node first heard of the origin does not count.
+    Missed {
+        /// The life of the node that published them.
+        origin: u64,
+        /// How many.
+        count: u32,
+    },
     /// Every live member that we know has told us our own summary root.
     Converged,
     /// Some live member differs from us, after we had converged.

@@ -34,13 +34,15 @@ mod wire;
 
 pub use addr::{Addr, NodeId};
 pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
-pub use error::{InterestError, JoinError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError};
+pub use error::{
+    InterestError, JoinError, PublishError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError,
+};
 pub use event::{EntryChange, Event, MemberChange};
 pub use membership::{Member, MemberState, Quorum};
 pub use memory::{Memory, Storage};
 pub use node::{Convergence, Holders, Lifecycle, Node, SavedLife, Transmit};
 pub use repair::Receipt;
 pub use rng::Seed;
-pub use state::{Entry, Kind, PutOptions, Saved, Value};
+pub use state::{Entry, Kind, PublishOptions, PutOptions, Saved, Value};
 pub use stats::Stats;
 pub use time::Instant;

@@ -8,6 +8,7 @@ mod input;
 mod interest;
 mod isolation;
 mod lifetimes;
+mod messages;
 mod output;
 mod receipts;
 mod rest;
@@ -16,7 +17,7 @@ mod timeout;
 
 use crate::addr::{Addr, NodeId};
 use crate::config::{Config, ConfigError};
-use crate::error::{JoinError, PutError, Rejected, TagsError};
+use crate::error::{JoinError, PublishError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
@@ -25,7 +26,7 @@ use crate::memory::Storage;
 use crate::repair::{Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::spread::{Budget, Credits, Rounds};
-use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
+use crate::state::{Clock, Entry, PublishOptions, PutOptions, StateHash, Store};
 use crate::stats::Stats;
 use crate::time::{Instant, Tick};
 use crate::wire::{Envelope, Table};
@@ -161,7 +162,7 @@ pub struct Node<'a> {
     replies: Replies,
     receipts: Receipts,
     shedding: Shedding,
-    sessions: [Session; 2],
+    sessions: [Session; 3],
     wanted: Wanted,
     rounds: Rounds,
     credits: Credits,
@@ -266,7 +267,7 @@ impl<'a> Node<'a> {
             replies: Replies::default(),
             receipts: Receipts::default(),
             shedding: Shedding::default(),
-            sessions: [Session::new(), Session::new()],
+            sessions: [const { Session::new() }; 3],
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
             credits: Credits::new(&config.shares),
@@ -354,6 +355,9 @@ impl<'a> Node<'a> {
         if core::mem::take(&mut self.floor.passed) {
             return Some(Event::HorizonPassed);
         }
+        if self.store.has_message() {
+            return self.poll_message();
+        }
         if let Some(event) = self.poll_isolation() {
             return Some(event);
         }
@@ -409,7 +413,7 @@ impl<'a> Node<'a> {
         self.timers = Timers::default();
         (self.rest, self.waking, self.shedding) = (None, 0, Shedding::default());
         self.drop_forwards();
-        self.sessions = [Session::new(), Session::new()];
+        self.sessions = [const { Session::new() }; 3];
         self.replies = Replies::default();
         self.direct.clear();
         self.farewells = FAREWELLS;
@@ -461,6 +465,22 @@ impl<'a> Node<'a> {
     pub fn delete(&mut self, now: Instant, key: &[u8]) -> Result<bool, PutError> {
         let Some(kind) = self.get(key).map(|entry| entry.kind()) else { return Ok(false) };
         self.write(now, key, None, PutOptions::new().kind(kind)).map(|()| true)
+    }
+
+    /// Sends a message to all members, and to those who join while it lives: to each at most once, in no order. Says its
+    /// number; the first is 0. It is told to the others as [`Event::Message`], not to this node.
+    ///
+    /// # Errors
+    /// What does not fit, with the limit; nothing is changed.
+    #[inline(never)]
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        topic: &[u8],
+        bytes: &[u8],
+        options: PublishOptions,
+    ) -> Result<u32, PublishError> {
+        self.publish_message(now, topic, bytes, options)
     }
 
     /// The entry with this key, if it has a value.
@@ -550,7 +570,25 @@ impl<'a> Node<'a> {
         (self.members.len(), self.members.capacity())
     }
 
-    /// Entries in use, deleted ones and tags among them, and how many there is room for.
+    /// The number in this life of this node: the writer of its values and the origin of its messages.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// The most that topic and bytes of a message may take together.
+    #[must_use]
+    pub fn message_len_max(&self) -> usize {
+        self.store.message_len_max()
+    }
+
+    /// Messages in use, and how many there is room for: a quarter of the entries.
+    #[must_use]
+    pub fn messages_used(&self) -> (usize, usize) {
+        (self.store.messages_used(), self.store.messages_max())
+    }
+
+    /// Entries in use, deleted ones, tags and messages among them, and how many there is room for.
     #[must_use]
     pub fn entries_used(&self) -> (usize, usize) {
         self.store.used()

@@ -72,6 +72,20 @@ counters! {
     tombstones_reissued,
     /// Entries of ours that the swarm had deleted while we were away, and collected since: deleted.
     zombies,
+    /// Messages of the application that were new to us.
+    messages_new,
+    /// Messages that we had seen already.
+    messages_known,
+    /// Messages that came when they were over.
+    messages_over,
+    /// Messages, and windows of what others have seen, that found no room; others may offer them again.
+    messages_full,
+    /// Messages dropped for newer ones before they were over; the application had been told of them.
+    messages_evicted,
+    /// Messages that were missed for good, or were over before the application asked for them.
+    messages_missed,
+    /// Messages that no rule allows: too long, too long-lived, or before the time is known.
+    refused_message,
     /// Members that found no free slot.
     members_refused,
     /// Dead or left members that were forgotten early to make room.

@@ -164,6 +164,27 @@ pub(crate) struct SetDone {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Publish {
+    pub(crate) topic: String,
+    pub(crate) message: Value,
+    /// 60 s without it.
+    #[serde(default)]
+    pub(crate) ttl_ms: Option<u64>,
+    #[serde(default)]
+    pub(crate) urgent: bool,
+}
+
+/// By which name the message was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub(crate) topic: String,
+    /// The life of the agent that published it: 16 hexadecimal digits.
+    pub(crate) origin: String,
+    pub(crate) sequence: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Delete {
     pub(crate) key: String,
 }
@@ -246,6 +267,18 @@ pub(crate) enum Event {
         value: Option<Value>,
         values: Vec<Version>,
         conflict: bool,
+    },
+    /// A message of another agent.
+    Message {
+        topic: String,
+        origin: String,
+        sequence: u32,
+        value: Value,
+    },
+    /// So many messages of an agent will not come any more.
+    Missed {
+        origin: String,
+        count: u32,
     },
     Converged,
     Diverged,

@@ -80,9 +80,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Print changes of entries, one JSON object a line, until the agent goes.
+    /// Send a message to all agents, and to those that join while it lives: to each at most once.
+    Publish {
+        /// The topic, by which `watch` chooses.
+        topic: String,
+        /// The message, as JSON.
+        #[arg(value_name = "JSON", allow_negative_numbers = true)]
+        message: String,
+        /// How long it lives: 1ms to 24h.
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        ttl: Duration,
+        /// Every agent passes it on at once.
+        #[arg(long)]
+        urgent: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print changes of entries, and messages, one JSON object a line, until the agent goes.
     Watch {
-        /// The first bytes of the keys; without it all.
+        /// The first bytes of the keys and topics; without it all.
         #[arg(default_value = "")]
         prefix: String,
         #[command(flatten)]

@@ -46,6 +46,12 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             let merged: api::Merged = client(remote).post("/v1/merge", &api::Merge { document }).await?;
             if merged == api::Merged::default() && !json { Ok(()) } else { output::show(json, &merged, output::merged) }
         }
+        Command::Publish { topic, message, ttl, urgent, remote } => {
+            let (message, ttl_ms) = (parse(message)?, Some(ttl.as_millis() as u64));
+            let publish = api::Publish { topic: topic.clone(), message, ttl_ms, urgent: *urgent };
+            let done: api::Published = client(remote).post("/v1/publish", &publish).await?;
+            output::show(json, &done, |done| format!("message {} of {} is on its way", done.sequence, done.origin))
+        }
         Command::Watch { prefix, remote } => stream(remote, "/v1/watch", &[("prefix", prefix)]).await,
         Command::Events { remote } => stream(remote, "/v1/events", &[]).await,
         Command::Converged { wait, timeout, live, remote } => {

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures_util::stream;
-use gossip_proto::{Node, PutError, PutOptions};
-use gossip_tokio::{EntryEvent, Event, Events, Handle, WaitError};
+use gossip_proto::{Node, PublishOptions, PutError, PutOptions};
+use gossip_tokio::{EntryEvent, Event, Events, Handle, MessageEvent, WaitError};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,6 +54,7 @@ impl Control {
             .route("/v1/watch", get(watch))
             .route("/v1/events", get(events))
             .route("/v1/set", post(set))
+            .route("/v1/publish", post(publish))
             .route("/v1/delete", post(delete))
             .route("/v1/merge", post(merge))
             .route("/v1/leave", post(leave))
@@ -155,6 +156,21 @@ async fn set(State(control): State<Control>, body: Body) -> Answer<api::SetDone>
     })?;
     control.keeper.kept(vec![key.clone().into_bytes()]).await?;
     Ok(Json(api::SetDone { key, kind: view::kind_out(kind) }))
+}
+
+async fn publish(State(control): State<Control>, body: Body) -> Answer<api::Published> {
+    let api::Publish { topic, message, ttl_ms, urgent } = parse(body).await?;
+    check_depth(&topic, &message)?;
+    let bytes = message.to_string().into_bytes();
+    let mut options = PublishOptions::new();
+    if let Some(ttl) = ttl_ms {
+        options = options.ttl(Duration::from_millis(ttl));
+    }
+    control.handle.with(|node, now| {
+        let options = if urgent { options.urgent() } else { options };
+        let sequence = node.publish(now, topic.as_bytes(), &bytes, options)?;
+        Ok(Json(api::Published { origin: view::life(node.life()), sequence, topic }))
+    })
 }
 
 async fn delete(State(control): State<Control>, body: Body) -> Answer<api::Deleted> {
@@ -262,8 +278,9 @@ async fn converged(State(control): State<Control>, query: Query<BTreeMap<String,
 async fn watch(State(control): State<Control>, query: Query<BTreeMap<String, String>>) -> Result<Response> {
     let prefix = query.0.get("prefix").cloned().unwrap_or_default();
     let (permit, entries) = (control.watcher()?, control.handle.entry_events());
+    let messages = control.handle.message_events();
     let first = api::Event::Watching { id: control.handle.read(|node| node.id().to_string()), prefix: prefix.clone() };
-    Ok(lines(control.handle, permit, first, Source::Entries(entries, prefix)))
+    Ok(lines(control.handle, permit, first, Source::Beneath(entries, messages, prefix)))
 }
 
 async fn events(State(control): State<Control>) -> Result<Response> {
@@ -274,7 +291,7 @@ async fn events(State(control): State<Control>) -> Result<Response> {
 
 /// Where the lines of a stream come from.
 enum Source {
-    Entries(Events<EntryEvent>, String),
+    Beneath(Events<EntryEvent>, Events<MessageEvent>, String),
     All(Events<Event>),
 }
 
@@ -283,13 +300,20 @@ impl Source {
     async fn next(&mut self, handle: &Handle) -> Option<api::Event> {
         loop {
             let event = match self {
-                Self::Entries(events, prefix) => match events.next().await? {
-                    Ok(event) if event.key.starts_with(prefix.as_bytes()) => {
-                        Ok(Some(view::entry_event(handle, &event)))
+                Self::Beneath(entries, messages, prefix) => {
+                    let prefix = prefix.as_bytes();
+                    let told =
+                        |event: EntryEvent| event.key.starts_with(prefix).then(|| view::entry_event(handle, &event));
+                    // A gap may be of any topic.
+                    let sent = |event: MessageEvent| match &event {
+                        MessageEvent::Message { topic, .. } if !topic.starts_with(prefix) => None,
+                        _ => Some(view::message_event(&event)),
+                    };
+                    tokio::select! {
+                        event = entries.next() => event?.map(told),
+                        event = messages.next() => event?.map(sent),
                     }
-                    Ok(_) => Ok(None),
-                    Err(lagged) => Err(lagged),
-                },
+                }
                 Self::All(events) => events.next().await?.map(|event| view::event(handle, &event)),
             };
             match event {

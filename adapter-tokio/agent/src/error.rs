@@ -138,6 +138,25 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl From<gossip_proto::PublishError> for Failure {
+    fn from(error: gossip_proto::PublishError) -> Self {
+        use gossip_proto::PublishError;
+        let (code, hint) = match error {
+            PublishError::TopicLen { .. } => (Code::KeyTooLong, "choose a shorter topic"),
+            PublishError::Len { .. } => {
+                (Code::ValueTooLong, "a message is one datagram: write an entry, and publish its key")
+            }
+            PublishError::Ttl { .. } => (Code::Usage, "what is to live longer is an entry: `gossip set`"),
+            PublishError::Full { .. } => {
+                (Code::EntriesFull, "publish more slowly, or start the agents with larger --entries and --bytes")
+            }
+            PublishError::NoTime => (Code::Other, "set the machine's clock"),
+            PublishError::Left => (Code::Leaving, "talk to another agent"),
+        };
+        Self::new(code, error.to_string(), hint)
+    }
+}
+
 impl From<gossip_proto::PutError> for Failure {
     fn from(error: gossip_proto::PutError) -> Self {
         use gossip_proto::PutError;

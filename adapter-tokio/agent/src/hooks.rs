@@ -41,6 +41,10 @@ pub(crate) enum Occasion {
     SelfLeft,
     /// An entry changed.
     Entry,
+    /// A message came.
+    Message,
+    /// Messages were missed for good.
+    Missed,
     /// All live members agree.
     Converged,
     /// Some live member differs again.
@@ -66,6 +70,8 @@ impl Occasion {
                 MemberChange::Updated => Self::Updated,
             },
             api::Event::Entry { .. } => Self::Entry,
+            api::Event::Message { .. } => Self::Message,
+            api::Event::Missed { .. } => Self::Missed,
             api::Event::Converged => Self::Converged,
             api::Event::Diverged => Self::Diverged,
             api::Event::Lagged { .. } => Self::Lagged,

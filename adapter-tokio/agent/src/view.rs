@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use gossip_proto as proto;
 use gossip_proto::{Instant, Node, NodeId};
-use gossip_tokio::{EntryEvent, Event, Handle};
+use gossip_tokio::{EntryEvent, Event, Handle, MessageEvent};
 
 use crate::api;
 use crate::cli::Kind;
@@ -118,6 +118,23 @@ pub(crate) fn entry_event(handle: &Handle, event: &EntryEvent) -> api::Event {
     }
 }
 
+pub(crate) fn message_event(event: &MessageEvent) -> api::Event {
+    match event {
+        MessageEvent::Message { topic, origin, sequence, bytes } => api::Event::Message {
+            topic: String::from_utf8_lossy(topic).into_owned(),
+            origin: life(*origin),
+            sequence: *sequence,
+            value: value_of(bytes),
+        },
+        MessageEvent::Missed { origin, count } => api::Event::Missed { origin: life(*origin), count: *count },
+    }
+}
+
+/// The life of an agent, as the schema has it.
+pub(crate) fn life(life: u64) -> String {
+    format!("{life:016x}")
+}
+
 /// `None` for an event that the schema does not know.
 pub(crate) fn event(handle: &Handle, event: &Event) -> Option<api::Event> {
     Some(match event {
@@ -126,6 +143,7 @@ pub(crate) fn event(handle: &Handle, event: &Event) -> Option<api::Event> {
         Event::Converged => api::Event::Converged,
         Event::Diverged => api::Event::Diverged,
         Event::Entry(event) => entry_event(handle, event),
+        Event::Message(event) => message_event(event),
         Event::Member(event) => handle.read(|node| api::Event::Member {
             id: event.id.to_string(),
             name: name(node, event.id),
@@ -205,7 +223,7 @@ fn versions(entry: &proto::Entry<'_>) -> Vec<api::Version> {
     let version = |value: proto::Value<'_>| api::Version {
         value: value_of(value.bytes),
         stamp_us: value.stamp,
-        writer: format!("{:016x}", value.writer),
+        writer: life(value.writer),
     };
     entry.values().map(version).collect()
 }

@@ -11,8 +11,8 @@ use siphasher::sip::SipHasher13;
 use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::wire::{
-    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, MemberItem, Message, Seen, Table, VersionId,
-    Writer, close,
+    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, MemberItem, Message, Missing, Publication, Seen,
+    Table, VersionId, WindowItem, Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -31,25 +31,25 @@ pub(super) fn raw(key: SwarmKey, from: NodeId, body: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// A datagram of up to eight messages, each well formed and probably false.
-pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>) -> Vec<u8> {
+/// A datagram of up to eight messages, each well formed and probably false; none that the application is told unless `told`.
+pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>, told: bool) -> Vec<u8> {
     let mut buf = vec![0; 4096];
     let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
     let mut writer = Writer::new(&mut buf, &header).expect("room for a header");
     for _ in 0..=choices.below(8) {
-        push(&mut writer, choices);
+        push(&mut writer, choices, told);
     }
     let destination = [None, Some(NodeId(1))][choices.below(2)];
     let len = writer.len();
     close(&mut buf, len, &Envelope { key, own: header.id }, destination).to_vec()
 }
 
-fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
+fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
     if choices.below(16) == 0 {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(20) {
+    let message = match choices.below(23) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -88,14 +88,33 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
             Message::Ask { key, stamp: version.stamp, writer: version.writer, number }
         }
         17 => Message::Held(number(choices)),
-        18 => {
+        21 => {
             let (clock, floor) = (stamp(choices), (stamp(choices) / 1_000_000) as u32);
             Message::Floor { clock, floor, level: choices.below(2) == 0 }
         }
         15 => {
-            bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices) };
+            bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices, told) };
             Message::Forward { to: id(choices), payload: &bytes }
         }
+        18 if !told => Message::Copies,
+        18 => {
+            let (origin, sequence, ttl, urgent) =
+                (origin(choices), number(choices), lifetime(choices), choices.below(4) == 0);
+            let (stamp, topic, bytes) = (stamp(choices), choices.some_bytes(6), choices.some_bytes(12));
+            let item = Publication { origin, sequence, stamp, ttl, urgent, topic: &topic, bytes: &bytes };
+            _ = writer.push(&Message::Publication(item), usize::MAX);
+            return;
+        }
+        19 => {
+            let (origin, base, seen, held) = (origin(choices), number(choices) & !63, wide(choices), wide(choices));
+            let (until, settled) = ((stamp(choices) / 16_000_000) as u32, choices.below(2) == 0);
+            Message::Window(WindowItem { origin, base, seen, held: held & seen, until, settled })
+        }
+        20 => Message::Missing(Missing {
+            origin: origin(choices),
+            base: number(choices) & !31,
+            wanted: wide(choices) as u32,
+        }),
         _ => {
             let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
             digests = some_digests(choices);
@@ -106,12 +125,12 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>) {
 }
 
 /// A datagram in a datagram, not too deep: for node 1, with this swarm's name or another one.
-fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>) -> Vec<u8> {
+fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>, told: bool) -> Vec<u8> {
     let mut buf = vec![0; (writer.room() / 2).min(512)];
     let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
     let Some(mut inside) = Writer::new(&mut buf, &header) else { return Vec::new() };
     for _ in 0..choices.below(3) {
-        push(&mut inside, choices);
+        push(&mut inside, choices, told);
     }
     let len = inside.len();
     let name = ["fuzz", "other"][choices.below(2)];
@@ -135,6 +154,22 @@ fn addr(choices: &mut Choices<'_>) -> Addr {
         255 => Addr::new(&[7; 3]).expect("three bytes"),
         last => super::node::addr(last % 24),
     }
+}
+
+/// One of a few lives that nobody has.
+fn origin(choices: &mut Choices<'_>) -> u64 {
+    u64::from(choices.byte() % 24) << 40 | 1
+}
+
+/// In ms: short, a day, or out of range.
+fn lifetime(choices: &mut Choices<'_>) -> u32 {
+    [u32::from(choices.byte()) << 4, u32::from(choices.word()), 86_400_000, number(choices)][choices.below(4)]
+}
+
+/// Few bits, or many.
+fn wide(choices: &mut Choices<'_>) -> u64 {
+    let bits = u64::from(choices.word());
+    [bits, bits << 48, !bits, 1 << (bits % 64)][choices.below(4)]
 }
 
 /// Small, or at the edge of what 32 bits hold.
@@ -163,7 +198,7 @@ fn version(choices: &mut Choices<'_>) -> VersionId {
 }
 
 fn table(choices: &mut Choices<'_>) -> Table {
-    [Table::Members, Table::Entries][choices.below(2)]
+    Table::ALL[choices.below(3)]
 }
 
 fn hash(choices: &mut Choices<'_>) -> Key {

@@ -11,7 +11,7 @@ use std::vec::Vec;
 use super::{Choices, forge};
 use crate::{
     Addr, Config, Convergence, EntryChange, Event, Instant, JoinError, Kind, Lifecycle, MemberState, Node, NodeId,
-    PutOptions, Seed, Spread, Storage,
+    PublishOptions, PutOptions, Seed, Spread, Storage,
 };
 
 /// Arbitrary bytes as a datagram: refused, or taken in; never a panic.
@@ -56,7 +56,8 @@ struct Twins {
     node: Node<'static>,
     /// Hears the same, but for what `node` refused.
     twin: Node<'static>,
-    /// Whether the twin polls events as the node does, or never: what is sent must not depend on it.
+    /// Whether the twin polls events as the node does, or never: what is sent must not depend on it. In the latter case no
+    /// message of another is told: what was told may make room for what is new.
     twin_polls_events: bool,
     /// Makes datagrams that are good.
     peer: Node<'static>,
@@ -90,7 +91,12 @@ impl Twins {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        match choices.below(24) {
+        match choices.below(27) {
+            24 => self.publish(choices),
+            25 => {
+                let (now, wall) = (self.now, WALL + self.now.as_micros() + (u64::from(choices.word()) << 8));
+                self.always(|node| node.handle_wall_clock(now, wall));
+            }
             0 | 1 => self.put(choices),
             2 => self.delete(&choices.key()),
             3 => self.join(choices),
@@ -122,6 +128,15 @@ impl Twins {
             let entry = self.node.get(&key).expect("what was put is held");
             assert!(entry.values().any(|held| held.bytes == value), "the value that was put is held");
         }
+    }
+
+    fn publish(&mut self, choices: &mut Choices<'_>) {
+        let (now, bytes, ttl) = (self.now, choices.some_bytes(120), Duration::from_millis(choices.word().into()));
+        let options = PublishOptions::new().ttl(ttl);
+        let options = if choices.below(4) == 0 { options.urgent() } else { options };
+        _ = self.both(|node| node.publish(now, b"t", &bytes, options));
+        let (used, max) = self.node.messages_used();
+        assert!(used <= max, "{used} messages of {max}");
     }
 
     fn delete(&mut self, key: &[u8]) {
@@ -230,7 +245,13 @@ impl Twins {
     fn peer_verb(&mut self, choices: &mut Choices<'_>) {
         let now = self.now;
         // What it refuses is its own affair: it only has to have something to say.
-        match choices.below(6) {
+        match choices.below(8) {
+            6 | 7 if self.twin_polls_events => {
+                self.peer.handle_wall_clock(now, WALL + now.as_micros());
+                let options = PublishOptions::new().ttl(Duration::from_millis(choices.word().into()));
+                let options = if choices.below(4) == 0 { options.urgent() } else { options };
+                _ = self.peer.publish(now, b"topic", &choices.some_bytes(80), options);
+            }
             0 => _ = self.peer.join(now, addr(1)),
             1 => _ = self.peer.delete(now, &choices.key()),
             2 => _ = self.peer.set_tags(now, [("peer", "tag")]),
@@ -262,7 +283,7 @@ impl Twins {
     }
 
     fn hear_forged(&mut self, choices: &mut Choices<'_>) {
-        let datagram = forge::datagram(self.node.config().swarm, choices);
+        let datagram = forge::datagram(self.node.config().swarm, choices, self.twin_polls_events);
         self.hear(choices.byte(), &datagram);
     }
 
@@ -434,6 +455,9 @@ fn options(choices: &mut Choices<'_>) -> PutOptions {
         _ => options,
     }
 }
+
+/// Some time in 2026, in µs since 1970.
+const WALL: u64 = 1_790_000_000_000_000;
 
 /// The longest payload of a UDP datagram over IPv4.
 const LEN_MAX: usize = 65_507;

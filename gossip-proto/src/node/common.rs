@@ -79,10 +79,11 @@ impl Node<'_> {
     }
 
     pub(super) fn session(&mut self, table: Table) -> &mut Session {
-        let [members, entries] = &mut self.sessions;
+        let [members, entries, messages] = &mut self.sessions;
         match table {
             Table::Members => members,
             Table::Entries => entries,
+            Table::Messages => messages,
         }
     }
 
@@ -91,6 +92,7 @@ impl Node<'_> {
         let (index, cells, scope) = match table {
             Table::Members => (self.members.index().0, self.members.index().1, Scope::ALL),
             Table::Entries => (self.store.index(), self.store.cells(), self.scope_with(peer)),
+            Table::Messages => (self.store.windows(), self.store.cells(), Scope::ALL),
         };
         Tree { index, cells, key: &self.config.swarm, scope }
     }
@@ -105,6 +107,7 @@ impl Node<'_> {
         let (index, cells) = match table {
             Table::Members => self.members.index(),
             Table::Entries => (self.store.index(), self.store.cells()),
+            Table::Messages => (self.store.windows(), self.store.cells()),
         };
         root_digest(&self.config.swarm, &index.root(cells))
     }

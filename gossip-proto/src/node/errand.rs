@@ -32,6 +32,9 @@ pub(super) enum Errand {
     Give(Key),
     /// That we hold what was asked for by this number, to somebody who has no slot here.
     Held(u32),
+    /// The question for messages, and the messages, for somebody who has no slot here: the first of 32, and which.
+    Missing(Key, u32),
+    GiveAll(Key, u32),
     /// Who we are and whom we know, for a newcomer who has no slot here.
     Welcome,
 }

@@ -29,7 +29,13 @@ pub(super) struct Context {
     /// Whether the sender was not there before this datagram.
     arrived: bool,
     /// What it carries is no news: a comparison showed that it was missing here.
-    copies: bool,
+    pub(super) copies: bool,
+}
+
+impl Context {
+    pub(super) fn from(&self) -> Addr {
+        self.from
+    }
 }
 
 impl Node<'_> {
@@ -212,13 +218,21 @@ impl Node<'_> {
                 let equal = digest == self.digest_with(table, context.peer);
                 self.note_equal(context, table, equal);
                 let quiet = self.is_quiet(table);
+                let mut delay = Duration::ZERO;
+                if table == Table::Messages {
+                    // Rumors settle most differences first, and time those of what is over.
+                    delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
+                    if !equal && self.moment(now).is_none_or(|at| self.store.is_sweeping(at)) {
+                        return;
+                    }
+                }
                 let session = self.session(table);
                 if !equal && quiet {
                     // Nothing is known.
                 } else if equal && session.with() == context.peer {
                     session.end(now, true);
                 } else if let Some(ix) = context.peer.filter(|_| !equal) {
-                    session.begin(now, ix, Duration::ZERO);
+                    session.begin(now, ix, delay);
                 }
             }
             Message::Digests(ref theirs) => {
@@ -273,6 +287,9 @@ impl Node<'_> {
             }
             Message::Ask { key, stamp, writer, number } => self.answer(context, key, stamp, writer, number),
             Message::Held(number) => self.confirmed(context, number),
+            Message::Publication(ref item) => self.take_publication(context, item),
+            Message::Window(ref item) => self.take_window(context, item),
+            Message::Missing(ref missing) => self.take_missing(context, missing),
             Message::Seen(addr) => self.set_addr(now, addr),
             Message::Floor { clock, floor, level } => self.take_floor(context, clock, floor, level),
             Message::Copies => {}
@@ -304,6 +321,9 @@ impl Node<'_> {
     /// that was here already lost its welcome, or has healed: it compares.
     fn welcome(&mut self, ix: usize, arrived: bool) {
         self.tell(ix, OWN);
+        if self.store.has_windows() {
+            self.owe(Some(ix), Table::Messages, Task::Root, Prefix::ROOT, 0);
+        }
         if !arrived {
             return self.owe(Some(ix), Table::Members, Task::Root, Prefix::ROOT, 0);
         }
@@ -558,7 +578,7 @@ impl Node<'_> {
         }
     }
 
-    fn session_heard(&mut self, context: &Context, table: Table) {
+    pub(super) fn session_heard(&mut self, context: &Context, table: Table) {
         if let Some(ix) = context.peer {
             let retry = self.retry(ix);
             self.session(table).heard(context.now, ix, retry);

@@ -13,7 +13,7 @@ use super::{Lifecycle, Node};
 use crate::error::PutError;
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
-use crate::state::{PutOptions, Refused, TTL_MAX};
+use crate::state::{PutOptions, Refused, Settled, TTL_MAX};
 use crate::time::{Instant, micros};
 use crate::wire::{Message, Table};
 
@@ -68,9 +68,14 @@ impl Node<'_> {
     pub(super) fn end_lifetimes(&mut self, now: Instant) {
         let mut any = false;
         for _ in 0..super::timeout::DEADLINES_MAX {
-            let Some(removed) = self.store.settle_due() else { break };
-            self.stats.entries_removed += u64::from(removed);
-            any = true;
+            match self.store.settle_due() {
+                Some(Settled::Message(slot)) => self.message_due(now, slot),
+                Some(settled) => {
+                    self.stats.entries_removed += u64::from(settled == Settled::Removed);
+                    any = true;
+                }
+                None => break,
+            }
         }
         if any {
             let (old, new) = (self.root, self.table_digest(Table::Entries) as u32);

@@ -9,8 +9,11 @@ use crate::repair::{ITEMS_MAX, Row, Task, Tree};
 use crate::slab::index::{Key, Prefix};
 use crate::slab::scope::Scope;
 use crate::spread::Class;
+use crate::state::origin_of;
 use crate::time::Instant;
-use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
+use crate::wire::{
+    Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Missing, Table, Writer, close,
+};
 
 /// Where a datagram goes.
 #[derive(Clone, Copy)]
@@ -42,6 +45,8 @@ pub(super) struct Filling<'b> {
     rows_left: usize,
     /// What the destination wants.
     scope: Scope,
+    /// The window that was last written as an offer.
+    pub(super) offered: Option<usize>,
 }
 
 impl Filling<'_> {
@@ -86,6 +91,7 @@ impl Node<'_> {
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
                 scope: to.slot.map_or(Scope::ALL, |slot| self.scope_of(slot)),
+                offered: None,
             };
             self.fill_classes(&mut filling, room);
             self.used_up(&to);
@@ -198,6 +204,13 @@ impl Node<'_> {
                 let limit = credit.saturating_sub(used);
                 match direct.what {
                     Errand::Give(key) => self.push_key(filling, Table::Entries, key, false, limit),
+                    // They may take all the room there is, but nobody's share.
+                    Errand::GiveAll(..) if credit < usize::MAX => None,
+                    Errand::GiveAll(key, wanted) => {
+                        let row = Row::new(0, Table::Messages, Task::Root, Prefix::of(key, Key::BITS), 0);
+                        _ = self.fill_give(filling, row, wanted, 0, limit);
+                        Some(0)
+                    }
                     Errand::Welcome => self.push_welcome(filling, limit),
                     _ => filling.push(&self.errand_message(&direct), false, limit),
                 }
@@ -237,6 +250,10 @@ impl Node<'_> {
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
             Errand::Held(number) => Message::Held(number),
             Errand::Want(key) | Errand::Give(key) => Message::Want(key),
+            Errand::Missing(key, wanted) | Errand::GiveAll(key, wanted) => {
+                let (origin, base) = origin_of(key);
+                Message::Missing(Missing { origin, base, wanted })
+            }
             Errand::Join | Errand::Welcome => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
         }
     }
@@ -288,7 +305,7 @@ impl Node<'_> {
         let (mut used, mut next, mut passed) = (0, self.store.hot_first(), 0);
         while let Some(slot) = next.filter(|_| filling.entries_left > 0 && passed < PASS_MAX) {
             let after = self.store.hot_next(slot);
-            if !filling.scope.wants(self.store.key_hash(slot)) {
+            if !self.store.is_message(slot) && !filling.scope.wants(self.store.key_hash(slot)) {
                 // It is not for this one. Among few who want it, comparing is quicker than chance.
                 if self.rng.below(UNWANTED_PART) == 0 {
                     self.store.hot_sent(slot);
@@ -298,9 +315,15 @@ impl Node<'_> {
                 continue;
             }
             let pushed = if self.store.urgent(slot) == urgent {
-                let whole = urgent || self.config.spread == Spread::Push || self.goes_whole(slot);
                 let limit = credit.saturating_sub(used);
-                if whole { self.push_entry(filling, slot, false, limit) } else { self.push_offer(filling, slot, limit) }
+                let whole = urgent || self.config.spread == Spread::Push || self.goes_whole(slot);
+                if self.store.is_message(slot) {
+                    self.push_message_news(filling, slot, limit)
+                } else if whole {
+                    self.push_entry(filling, slot, false, limit)
+                } else {
+                    self.push_offer(filling, slot, limit)
+                }
             } else {
                 None
             };
@@ -381,10 +404,11 @@ impl Node<'_> {
     /// A round that has nothing better to say offers the digests of both tables.
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
-        for (table, session) in [Table::Members, Table::Entries].into_iter().zip(&self.sessions) {
+        for (table, session) in Table::ALL.into_iter().zip(&self.sessions) {
             // While a comparison is under way the answer is known: not equal. Two samples never are.
             let sample = table == Table::Members && self.members.is_sample();
-            if session.with().is_some() || sample || table == Table::Entries && !quiet {
+            let none = table == Table::Messages && !self.store.has_windows();
+            if session.with().is_some() || sample || none || table == Table::Entries && !quiet {
                 continue;
             }
             let _ = filling.push(
@@ -431,6 +455,8 @@ impl Node<'_> {
                 filling.push(&Message::Items(items), false, limit)
             }
             Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
+            Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
+            Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
             Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
             Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
         };
@@ -520,6 +546,10 @@ impl Node<'_> {
         let slot = match table {
             Table::Members => self.members.find_key(key),
             Table::Entries => self.store.find_hash(key),
+            Table::Messages => {
+                let (origin, sequence) = origin_of(key);
+                self.store.window_slot(origin, sequence)
+            }
         };
         // What is no more is not owed any more.
         slot.map_or(Some(0), |slot| self.push_slot(filling, table, slot, copy, limit))
@@ -535,6 +565,7 @@ impl Node<'_> {
     ) -> Option<usize> {
         match table {
             Table::Entries => self.push_entry(filling, slot, copy, limit),
+            Table::Messages => self.push_window(filling, slot, copy, limit),
             // A copy is for somebody who may not know the member at all: that comes before what it is suspected of.
             Table::Members if copy => filling.push(&Message::Alive(self.member_item(slot)?), true, limit),
             Table::Members => filling.push(&self.member_message(slot)?, false, limit),
@@ -568,7 +599,7 @@ impl Node<'_> {
 }
 
 /// What is left of a row.
-enum Rest {
+pub(super) enum Rest {
     Done,
     More(Row),
 }
@@ -606,4 +637,4 @@ const PASS_MAX: usize = 8;
 const UNWANTED_PART: u32 = 8;
 /// Up to this length of key and value the entry goes out whole: an offer and the question for it take 17 and 13 bytes,
 /// and two more datagrams.
-const WHOLE_LEN: usize = 32;
+pub(super) const WHOLE_LEN: usize = 32;

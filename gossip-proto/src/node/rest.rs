@@ -43,7 +43,7 @@ impl Node<'_> {
         self.set_asleep(Tick::after(now + time + margin));
         // Nothing that was begun can be ended.
         self.timers = Timers::default();
-        self.sessions = [Session::new(), Session::new()];
+        self.sessions = [const { Session::new() }; 3];
         self.prober = Prober::default();
         self.waking = 0;
         self.told.asleep = false;
@@ -60,7 +60,7 @@ impl Node<'_> {
             return;
         }
         self.set_asleep(Tick::default());
-        self.sessions = [Session::new(), Session::new()];
+        self.sessions = [const { Session::new() }; 3];
         self.timers = Timers::default();
         // Whoever was suspect gets the time to refute that this node slept through, and silence was its own.
         (self.blocked_until, self.heard_at) = (now, now);

@@ -66,7 +66,7 @@ impl Node<'_> {
             self.deadline(now, ix);
         }
         self.end_lifetimes(now);
-        for table in [Table::Members, Table::Entries] {
+        for table in Table::ALL {
             if self.session(table).next().is_some_and(|at| at <= now) {
                 self.session_due(now, table);
             }
@@ -278,6 +278,10 @@ impl Node<'_> {
         let Some(ix) = self.session(table).with() else { return };
         if table == Table::Members && self.members.is_sample() {
             // Samples are not meant to be equal: they mix by what rounds show.
+            return self.session(table).end(now, true);
+        }
+        if table == Table::Messages && self.session(table).is_done() {
+            // While messages fly two nodes are never equal for long: the next root tells.
             return self.session(table).end(now, true);
         }
         let (root, retry) = (self.root, self.retry(ix));

@@ -41,6 +41,10 @@ pub(crate) enum Task {
     Ask { number: u32 },
     /// That we hold what the member asked for by this number.
     Held { number: u32 },
+    /// The question for some of the 32 messages from the key on.
+    Missing(u32),
+    /// Some of the 32 messages from the key on, in at most so many more datagrams.
+    Give { wanted: u32, datagrams: u8 },
     /// From which address the member is seen to send.
     Seen,
     /// The time and the floor.
@@ -75,6 +79,16 @@ impl Row {
         self.from
     }
 
+    /// The same, marked as copies or not: for messages, whose rows need no prefix.
+    pub(crate) fn copies(mut self, copies: bool) -> Self {
+        self.from = copies.into();
+        self
+    }
+
+    pub(crate) fn is_copies(&self) -> bool {
+        self.from == 1
+    }
+
     /// The same, from `key` on.
     pub(crate) fn at(mut self, key: Key) -> Self {
         self.key = key;
@@ -97,7 +111,14 @@ impl Replies {
         };
         match self.rows.iter_mut().find(|old| same(old)) {
             Some(old) => {
-                *old = row;
+                let before = core::mem::replace(old, row);
+                if let (
+                    Task::Missing(asked) | Task::Give { wanted: asked, .. },
+                    Task::Missing(wanted) | Task::Give { wanted, .. },
+                ) = (before.task, &mut old.task)
+                {
+                    *wanted |= asked;
+                }
                 true
             }
             None => self.rows.push(row).is_ok(),

@@ -13,6 +13,7 @@ pub(crate) struct Session {
     peer: Option<usize>,
     tries: u8,
     progress: bool,
+    asked: bool,
     pause: Duration,
     paused_until: Instant,
     next: Option<Instant>,
@@ -29,7 +30,15 @@ pub(crate) enum Step {
 
 impl Session {
     pub(crate) const fn new() -> Self {
-        Self { peer: None, tries: 0, progress: false, pause: PAUSE_MIN, paused_until: Instant::ZERO, next: None }
+        Self {
+            peer: None,
+            tries: 0,
+            progress: false,
+            asked: false,
+            pause: PAUSE_MIN,
+            paused_until: Instant::ZERO,
+            next: None,
+        }
     }
 
     /// A member differs from us: begin after `delay`, unless a session is under way or pausing.
@@ -86,6 +95,16 @@ impl Session {
     pub(crate) fn resume(&mut self) {
         self.pause = PAUSE_MIN;
         self.paused_until = Instant::ZERO;
+    }
+
+    /// Something was found to be missing and asked for: compare again, since it may not come.
+    pub(crate) fn asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether the last question was answered, and nothing was missing any more.
+    pub(crate) fn is_done(&mut self) -> bool {
+        !core::mem::take(&mut self.asked) && self.progress
     }
 
     pub(crate) fn with(&self) -> Option<usize> {

@@ -88,6 +88,11 @@ impl Network {
                     self.record.entry(self.now, index, key, change, conflict);
                     continue;
                 }
+                Event::Message { topic, origin, sequence, bytes } => {
+                    let (topic, bytes) = (topic.to_vec(), bytes.to_vec());
+                    Happening::Message { life: self.slots[index].life, topic, origin, sequence, bytes }
+                }
+                Event::Missed { origin, count } => Happening::Missed { origin, count },
                 Event::Joined => Happening::Joined,
                 Event::Left => Happening::Left,
                 Event::Converged => Happening::Converged,

@@ -44,6 +44,26 @@ pub enum Happening {
         /// Whether a value was lost or a sibling dropped.
         conflict: bool,
     },
+    /// A message of another node.
+    Message {
+        /// How often the node had been started by then.
+        life: u32,
+        /// The topic.
+        topic: Vec<u8>,
+        /// The life of the node that published it.
+        origin: u64,
+        /// Its number there.
+        sequence: u32,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Messages were missed for good.
+    Missed {
+        /// The life of the node that published them.
+        origin: u64,
+        /// How many.
+        count: u32,
+    },
     /// All live members agree with it.
     Converged,
     /// Some do not any more.

@@ -52,7 +52,7 @@ pub struct Report {
     pub healed_s: Option<f64>,
     /// When all held the same (`spread`, `writers`: from the last write; else from the begin of the window).
     pub converged_s: Option<f64>,
-    /// How many times a node other than the writer received the entry, on average.
+    /// How many times a node other than the writer received the entry, or the message, on average.
     pub payloads_per_node: Option<f64>,
     /// Whether the scenario reached the end that it waits for.
     pub converged: bool,
@@ -115,6 +115,24 @@ pub struct Report {
     pub components: Option<u64>,
     /// `view`: when the last view had lost the last of the crashed nodes, from the crash.
     pub dead_out_s: Option<f64>,
+    /// `publish`: messages that were published; the others are figures of the nodes that were there from the begin.
+    pub messages: Option<u64>,
+    /// `publish`: how many times one was told to a node, the first time.
+    pub deliveries: Option<u64>,
+    /// `publish`: how many times one was told to a node again, in the same life.
+    pub duplicates: Option<u64>,
+    /// `publish`: how many times one was not told to a node to the end.
+    pub missed: Option<u64>,
+    /// `publish`: how many messages nodes said that they had missed.
+    pub gaps_told: Option<u64>,
+    /// `publish`: how long after it was published half of the deliveries were told.
+    pub delivered_median_s: Option<f64>,
+    /// `publish`: the same for 99 of 100.
+    pub delivered_p99_s: Option<f64>,
+    /// `publish`: the same for all.
+    pub delivered_max_s: Option<f64>,
+    /// `publish`: when a node that joined after the last message had been told of the last 24.
+    pub joiner_s: Option<f64>,
     /// `view`: when all had a key that one wrote after the crash; `converged_s` is that of a key written before it.
     pub spread_after_crash_s: Option<f64>,
 }
@@ -181,6 +199,21 @@ pub(crate) struct Figures {
     pub(crate) contact: Option<(u64, u32)>,
     pub(crate) poison: Option<Vec<Poisoning>>,
     pub(crate) view: Option<View>,
+    pub(crate) deliveries: Option<Deliveries>,
+}
+
+/// What `publish` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Deliveries {
+    pub(crate) published: u64,
+    pub(crate) told: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) missed: u64,
+    pub(crate) gaps_told: u64,
+    pub(crate) median_s: Option<f64>,
+    pub(crate) p99_s: Option<f64>,
+    pub(crate) max_s: Option<f64>,
+    pub(crate) joiner_s: Option<f64>,
 }
 
 /// What `stall` measures.

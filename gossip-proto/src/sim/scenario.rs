@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{churn, membership, poison, state, unrest, view};
+use super::scenarios::{churn, membership, poison, publish, state, unrest, view};
 use super::trace::TraceFilter;
 use crate::config::{Config, Spread};
 
@@ -52,11 +52,13 @@ pub enum Scenario {
     /// Three to six nodes write and delete, with and without lifetimes, under random splits, pauses, crashes and restarts; then
     /// all is well, and what they hold is compared with a model: no write is lost, and nothing deleted returns.
     Churn,
+    /// A settled swarm; random nodes publish 120 messages, two a second, and then one more node joins.
+    Publish,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -72,6 +74,7 @@ impl Scenario {
         Self::Poison,
         Self::View,
         Self::Churn,
+        Self::Publish,
     ];
 
     /// Its name, as on the command line.
@@ -93,6 +96,7 @@ impl Scenario {
             Self::Poison => "poison",
             Self::View => "view",
             Self::Churn => "churn",
+            Self::Publish => "publish",
         }
     }
 }
@@ -214,11 +218,11 @@ pub struct Spec {
     pub mtu: Option<u16>,
     /// How many members a node's table holds. Default: all of them.
     pub members: Option<usize>,
-    /// How many entries a node holds. Default 64.
+    /// How many entries a node holds. Default 64; in `publish` 128, of which 32 may be messages.
     pub entries: usize,
     /// How many bytes of keys, values and tags a node holds. Default 65,536.
     pub bytes: usize,
-    /// The length of the value in `spread`, in bytes. Default 100.
+    /// The length of the value in `spread`, and of a message in `publish`, in bytes. Default 100.
     pub value_len: usize,
     /// Whom it befalls: the crashed, the blocked, the badly linked. `None`: 8 nodes in `stall`, half of them in `view`,
     /// one elsewhere.
@@ -255,7 +259,7 @@ impl Spec {
             config: Config::lan(SWARM),
             mtu: None,
             members: None,
-            entries: 64,
+            entries: if scenario == Scenario::Publish { 128 } else { 64 },
             bytes: 65_536,
             value_len: 100,
             victims: None,
@@ -328,6 +332,7 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::Poison => poison::poison(&mut lab),
         Scenario::View => view::view(&mut lab),
         Scenario::Churn => churn::churn(&mut lab),
+        Scenario::Publish => publish::publish(&mut lab),
     };
     lab.report(&figures)
 }

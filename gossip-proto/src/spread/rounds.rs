@@ -48,6 +48,11 @@ impl Rounds {
         self.next = self.next.min(soonest.max(now));
     }
 
+    /// There is urgent news: the next round is now, however short the last one is ago.
+    pub(crate) fn begin_at(&mut self, now: Instant) {
+        (self.interval, self.next) = (self.interval_min, now);
+    }
+
     /// Begins a round to `fanout` random peers, and draws when the next one is: soon while `unsettled`, else after twice
     /// as long as last time.
     pub(crate) fn begin(&mut self, now: Instant, members: &Members<'_>, rng: &mut Rng, fanout: u8, unsettled: bool) {

@@ -82,6 +82,47 @@ impl PutOptions {
     }
 }
 
+/// How to publish a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct PublishOptions {
+    /// How long the message lives: 1 ms to 24 h. Until then it reaches those who were away and those who join; afterwards
+    /// nobody. Too short, and what rumors miss is not repaired in time (some seconds at 30 % loss); too long, and it takes
+    /// room in every node. Default 60 s: a guess.
+    pub ttl: Duration,
+    /// Whether every node passes it on at once, and not with its next round; it goes before other news.
+    pub urgent: bool,
+}
+
+impl PublishOptions {
+    /// The default: 60 s, not urgent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { ttl: Duration::from_secs(60), urgent: false }
+    }
+
+    /// With this lifetime.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Sent at once.
+    #[must_use]
+    pub const fn urgent(mut self) -> Self {
+        self.urgent = true;
+        self
+    }
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// An entry that has at least one value, as this node holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {

@@ -44,10 +44,15 @@ impl StateHash {
 
     /// What an entry adds to the summary: its key, and all of every version.
     pub(super) fn item(&self, record: Record<'_>) -> Item {
-        let hash = hash(&self.items, record.0);
-        let [a, b, c, d, e, f, g, h] = hash.h1.to_le_bytes();
-        let [i, j, k, l, ..] = hash.h2.to_le_bytes();
-        Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])
+        item(&self.items, record.0)
+    }
+
+    /// What a window adds to the summary of messages: its name, and what was seen or is over.
+    pub(super) fn window(&self, name: Key, known: u64) -> Item {
+        let mut bytes = [0; 20];
+        let parts = name.to_bytes().into_iter().chain(known.to_le_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        item(&self.items, &bytes)
     }
 }
 
@@ -60,6 +65,13 @@ impl core::fmt::Debug for StateHash {
 /// The part of a key, or of a prefix, before the first `/`; `None` if there is none.
 pub(super) fn topic(key: &[u8]) -> Option<&[u8]> {
     key.iter().position(|&byte| byte == b'/').and_then(|end| key.get(..end))
+}
+
+fn item(key: &[u8; 16], bytes: &[u8]) -> Item {
+    let hash = hash(key, bytes);
+    let [a, b, c, d, e, f, g, h] = hash.h1.to_le_bytes();
+    let [i, j, k, l, ..] = hash.h2.to_le_bytes();
+    Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])
 }
 
 fn hash(key: &[u8; 16], bytes: &[u8]) -> Hash128 {

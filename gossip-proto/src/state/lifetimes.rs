@@ -82,6 +82,17 @@ impl Ages {
     }
 }
 
+/// What became of a slot whose time had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// The entry is not what it was.
+    Changed,
+    /// The entry is gone.
+    Removed,
+    /// A message or a window, whose room knows what is due.
+    Message(usize),
+}
+
 impl Store<'_> {
     /// Tells the time, in seconds since 1970.
     pub(crate) fn set_time(&mut self, now: u32) {
@@ -117,10 +128,13 @@ impl Store<'_> {
         self.deadlines.next(&self.rows).map(|tick| tick.0)
     }
 
-    /// Does what is due first; returns whether that removed the entry, or `None` if nothing is due.
-    pub(crate) fn settle_due(&mut self) -> Option<bool> {
+    /// Does what is due first; `None` if nothing is.
+    pub(crate) fn settle_due(&mut self) -> Option<Settled> {
         let ages = self.ages;
         let slot = self.deadlines.pop_due(&mut self.rows, &mut self.slots, Tick(ages.now))?;
+        if self.has(slot, Flag::Blob) {
+            return Some(Settled::Message(slot));
+        }
         let versions = self.record(Some(slot)).versions();
         let waits = { versions.clone() }.any(|it| it.value.is_none() && ages.look(it.until()) <= ages.now);
         let changes = { versions }.any(|version| ages.fate(&version) != Fate::Stays);
@@ -130,7 +144,7 @@ impl Store<'_> {
             let len = record::trim(self.record_mut(slot), |version| ages.fate(version));
             if len == 0 {
                 self.remove(slot);
-                return Some(true);
+                return Some(Settled::Removed);
             }
             self.reserve(slot, len);
             let item = Some(self.hash.item(self.record(Some(slot))));
@@ -138,7 +152,7 @@ impl Store<'_> {
         }
         self.note(slot, true, false);
         self.schedule(slot);
-        Some(false)
+        Some(Settled::Changed)
     }
 
     /// Something has lost to what is held: where that is a value that ends sooner, a tombstone is to stay.
@@ -177,9 +191,9 @@ impl Store<'_> {
         self.record(Some(slot)).versions().next().is_some_and(|newest| seconds(newest.stamp) < second)
     }
 
-    /// Whether an entry left before the application was told of it; asked once.
+    /// Whether an entry or a gap left before the application was told of it; asked once.
     pub(crate) fn take_lagged(&mut self) -> bool {
-        core::mem::take(&mut self.ages.lagged)
+        core::mem::take(&mut self.ages.lagged) | core::mem::take(&mut self.messages.lagged)
     }
 
     /// Whether what an entry is without a value came with time alone.

@@ -1,8 +1,8 @@
 //! State: what the swarm shares.
 //!
 //! Knows: the entries that this node holds, the versions of each (rule R1), the bytes they take, the summary over all of
-//! them, which are still to be passed on and which the application was not told of yet (rule R7). Does not know: who
-//! wants an entry, what a datagram is, what time it is.
+//! them, which are still to be passed on and which the application was not told of yet (rule R7), and which messages were
+//! seen (rule R5). Does not know: who wants an entry, what a datagram is, what time it is.
 //! When full: a table without a free slot and bytes without room refuse the new and keep what they hold, for the
 //! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot until
 //! the floor has passed its tombstone (rule R3).
@@ -16,6 +16,7 @@ mod entry;
 mod hash;
 mod lifetimes;
 mod merge;
+mod messages;
 mod news;
 mod record;
 mod saved;
@@ -23,14 +24,17 @@ mod slot;
 mod store;
 mod version;
 mod view;
+mod window;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use clock::Clock;
-pub use entry::{Entry, Kind, PutOptions, Value};
+pub use entry::{Entry, Kind, PublishOptions, PutOptions, Value};
 pub(crate) use hash::StateHash;
-pub(crate) use lifetimes::TTL_MAX;
+pub(crate) use lifetimes::{Settled, TTL_MAX};
+pub(crate) use messages::{TOPIC_LEN_MAX, TTL_MAX as MESSAGE_TTL_MAX, Taken, Told, name_of, origin_of};
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;
 pub(crate) use store::{Outcome, Refused, Store};

@@ -14,7 +14,7 @@ use crate::event::EntryChange;
 impl Store<'_> {
     /// Makes an entry the first to be passed on, `left` times.
     pub(crate) fn heat(&mut self, slot: usize, left: u8, urgent: bool) {
-        if self.record(Some(slot)).key().is_empty() {
+        if self.record(Some(slot)).key().is_empty() && !self.is_message(slot) {
             return;
         }
         if left == 0 {

@@ -45,6 +45,8 @@ pub(super) enum Flag {
     Urgent = 8,
     /// Not an entry: bytes that another room keeps here.
     Blob = 16,
+    /// A blob that is a message of the application.
+    Message = 32,
 }
 
 impl EntrySlot {

@@ -10,6 +10,7 @@ use super::entry::Kind;
 use super::hash::StateHash;
 use super::lifetimes::{Ages, TTL_MAX};
 use super::merge::{Plan, Verdict, plan};
+use super::messages::Messages;
 use super::record;
 use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
 use super::version::{ContextBytes, Version, context};
@@ -23,6 +24,7 @@ use crate::slab::index::{Cell, Index, Key};
 use crate::slab::list::List;
 use crate::slab::scope::Scope;
 use crate::slab::{Ix, Slice};
+use crate::time::Tick;
 use crate::wire::EntryItem;
 
 #[derive(Debug)]
@@ -43,6 +45,9 @@ pub(crate) struct Store<'a> {
     /// Slots in use by blobs, and what these cost in the arena.
     pub(super) blobs: Ix,
     pub(super) blob_bytes: u32,
+    pub(super) messages: Messages,
+    /// Messages dropped before they were over, for newer ones.
+    pub(crate) messages_evicted: u64,
     pub(super) hash: StateHash,
     pub(super) content_len_max: usize,
     /// What of the entries this node wants.
@@ -143,6 +148,8 @@ impl<'a> Store<'a> {
             fresh: 0,
             blobs: 0,
             blob_bytes: 0,
+            messages: Messages::new(),
+            messages_evicted: 0,
             hash,
             content_len_max,
             scope: Scope::ALL,
@@ -272,6 +279,11 @@ impl<'a> Store<'a> {
         Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped, reissued })
     }
 
+    /// Gives a message or a window a deadline in place of the one that it may have, in seconds since 1970.
+    pub(super) fn set_deadline(&mut self, slot: usize, second: Tick) {
+        self.deadlines.set(&mut self.rows, &mut self.slots, slot, second);
+    }
+
     /// Looks at this many entries from a place on, and drops those that are not wanted: where to go on, and how many it dropped.
     pub(crate) fn shed(&mut self, from: Key, look: usize) -> (Option<Key>, u32) {
         let (mut from, mut shed) = (Some(from), 0);
@@ -396,6 +408,10 @@ impl<'a> Store<'a> {
             self.fresh += 1;
             slot
         })
+    }
+
+    pub(super) fn has_slot(&self) -> bool {
+        self.free.first().is_some() || (self.fresh as usize) < self.capacity()
     }
 
     /// Makes a slot free that is not in the index and has no bytes any more.

@@ -121,9 +121,9 @@ impl<'a> Store<'a> {
         self.index.root(&self.cells)
     }
 
-    /// Slots in use, by entries, deleted entries and blobs, and how many there are.
+    /// Slots in use, by entries, deleted entries, blobs and messages, and how many there are.
     pub(crate) fn used(&self) -> (usize, usize) {
-        (self.index.len() + self.blobs as usize, self.capacity())
+        (self.index.len() + self.blobs as usize + self.messages.slots(), self.capacity())
     }
 
     /// Bytes in use, and the most that may be.

@@ -80,6 +80,12 @@ pub(crate) enum Message<'a> {
         floor: u32,
         level: bool,
     },
+    /// A message of the application, whole.
+    Publication(#[serde(borrow)] Publication<'a>),
+    /// What the sender has seen of 64 messages, and which of them it holds.
+    Window(WindowItem),
+    /// Asks for some of 32 messages.
+    Missing(Missing),
 }
 
 /// What a node says of a member: all there is to know.
@@ -108,6 +114,11 @@ pub(crate) struct Accusation {
 pub(crate) enum Table {
     Members,
     Entries,
+    Messages,
+}
+
+impl Table {
+    pub(crate) const ALL: [Self; 3] = [Self::Members, Self::Entries, Self::Messages];
 }
 
 /// The sixteen parts of one part of a table: which exist, and four bytes of salted digest for each that does.
@@ -137,6 +148,53 @@ pub(crate) struct Items<'a> {
     pub(crate) digests: &'a [u8],
 }
 
+/// A message of the application, with its name: who published it, and its number there (rule R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Publication<'a> {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) origin: u64,
+    pub(crate) sequence: u32,
+    /// When it was published.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) stamp: u64,
+    /// For how many milliseconds it lives.
+    pub(crate) ttl: u32,
+    /// Whether it goes out at once everywhere.
+    pub(crate) urgent: bool,
+    pub(crate) topic: &'a [u8],
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What one node knows of 64 messages of one origin; the bit of a message is the low six bits of its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WindowItem {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) origin: u64,
+    /// The number of the first of the 64.
+    pub(crate) base: u32,
+    /// Which were seen by the sender, or are over.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) seen: u64,
+    /// Which the sender can send.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) held: u64,
+    /// When all of them are over and the window is dropped: in 16 s since 1970.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) until: u32,
+    /// Whether those that were seen and are not held have outlived their time: nobody has them.
+    pub(crate) settled: bool,
+}
+
+/// The question for messages of one origin: those of the 32 from `base` on whose bits are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) origin: u64,
+    pub(crate) base: u32,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) wanted: u32,
+}
+
 impl MemberItem<'_> {
     /// Nobody.
     pub(crate) const EMPTY: Self =
@@ -151,6 +209,8 @@ impl Message<'_> {
             Self::PingReq { addr, .. } | Self::Seen(addr) => !addr.is_none(),
             Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 4 * d.present.count_ones() as usize,
             Self::Items(items) => items.digests.len() % 4 == 0,
+            Self::Window(window) => window.base % 64 == 0 && window.held & !window.seen == 0,
+            Self::Missing(missing) => missing.base % 32 == 0,
             _ => true,
         }
     }
@@ -254,6 +314,9 @@ impl fmt::Display for Message<'_> {
             Self::Held(number) => write!(f, "held {number:x}"),
             Self::Floor { floor, .. } => write!(f, "floor {floor}"),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
+            Self::Publication(p) => write!(f, "publication {:x}.{}", p.origin, p.sequence),
+            Self::Window(w) => write!(f, "window {:x}.{} {:x}/{:x}", w.origin, w.base, w.held, w.seen),
+            Self::Missing(m) => write!(f, "missing {:x}.{} {:x}", m.origin, m.base, m.wanted),
         }
     }
 }

@@ -12,4 +12,7 @@ mod tests;
 #[cfg(feature = "sim")]
 pub(crate) use datagram::describe;
 pub(crate) use datagram::{Envelope, FORWARD_LEN_MAX, Header, Messages, Writer, close, open, open_inner, wrap};
-pub(crate) use message::{Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};
+pub(crate) use message::{
+    Accusation, Context, Digests, EntryItem, Items, MemberItem, Message, Missing, Publication, Seen, Table, VersionId,
+    WindowItem,
+};

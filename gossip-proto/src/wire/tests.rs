@@ -6,7 +6,10 @@ use std::vec;
 use std::vec::Vec;
 
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
-use super::message::{Accusation, Digests, EntryItem, Items, MemberItem, Message, Seen, Table, VersionId};
+use super::message::{
+    Accusation, Digests, EntryItem, Items, MemberItem, Message, Missing, Publication, Seen, Table, VersionId,
+    WindowItem,
+};
 use crate::slab::index::{Key, Prefix};
 use crate::{Addr, Config, Instant, Memory, Node, NodeId, Rejected, Seed, SwarmKey};
 
@@ -92,6 +95,26 @@ fn golden() -> Vec<(Message<'static>, String)> {
         ),
         (Message::Held(number), "13 04030201".into()),
         (Message::Floor { clock: 0x0102, floor: number, level: true }, "14 0201000000000000 04030201 01".into()),
+        (
+            Message::Publication(Publication {
+                origin: 0x44,
+                sequence: 300,
+                stamp: 0x1122,
+                ttl: 60_000,
+                urgent: true,
+                topic: b"t",
+                bytes: b"hi",
+            }),
+            "15 4400000000000000 ac02 2211000000000000 e0d403 01 01 74 02 6869".into(),
+        ),
+        (
+            Message::Window(WindowItem { origin: 0x44, base: 64, seen: 7, held: 5, until: 0x0102_0304, settled: true }),
+            "16 4400000000000000 40 0700000000000000 0500000000000000 04030201 01".into(),
+        ),
+        (
+            Message::Missing(Missing { origin: 0x44, base: 32, wanted: 0x8000_0001 }),
+            "17 4400000000000000 20 01000080".into(),
+        ),
     ]
 }
 
@@ -119,9 +142,12 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Ask { .. } => 18,
         Message::Held(_) => 19,
         Message::Floor { .. } => 20,
+        Message::Publication(_) => 21,
+        Message::Window(_) => 22,
+        Message::Missing(_) => 23,
     }
 }
-const TAGS: u8 = 21;
+const TAGS: u8 = 24;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -156,13 +182,13 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "15".into()),
+        ("a tag that nobody has", "18".into()),
         ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
         ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),
         ("seen at no address", "10 00".into()),
         ("an address of 24 bytes", format!("10 18 {}", "00".repeat(24))),
-        ("a table that nobody has", "0b 02 0201000000000000".into()),
+        ("a table that nobody has", "0b 03 0201000000000000".into()),
         ("a context of four pairs", format!("08 00 01 61 {} 04 {} 00", "00".repeat(16), "00".repeat(64))),
         ("an incarnation of 33 bits", format!("07 {ALICE_HEX} ffffffff1f")),
         ("a prefix of 97 bits", format!("0c 01 00 61 0d {} d4c3b2a1 0000 00", "00".repeat(13))),
@@ -171,6 +197,12 @@ fn what_postcard_would_take_and_the_wire_does_not() {
         ("digests of fewer parts than there are", "0c 01 00 00 00 d4c3b2a1 0300 04 01020304".into()),
         ("digests of more parts than there are", "0c 01 00 00 00 d4c3b2a1 0000 04 01020304".into()),
         ("digests from beyond their prefix", "0c 01 04 00 00 d4c3b2a1 0000 00".into()),
+        (
+            "a window that does not begin at a multiple of 64",
+            format!("16 {BOB_HEX} 01 {BOB_HEX} {BOB_HEX} 04030201 00"),
+        ),
+        ("a message that is held and not seen", format!("16 {BOB_HEX} 00 {BOB_HEX} ff00000000000000 04030201 00")),
+        ("a question that begins nowhere", format!("17 {BOB_HEX} 21 01000000")),
         ("items with half a digest", "0d 00 00 00 d4c3b2a1 00 02 0102".into()),
         ("a bool that is neither", "0d 00 00 00 d4c3b2a1 02 00".into()),
         ("an option that is neither", "08 00 01 61 00000000000000000000000000000000 00 02".into()),

@@ -8,6 +8,7 @@ mod lifetimes;
 mod membership_paths;
 mod membership_quorum;
 mod membership_sleep;
+mod messages;
 mod readme;
 mod receipts;
 mod saved;

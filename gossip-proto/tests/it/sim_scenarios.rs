@@ -53,6 +53,14 @@ fn split() {
 }
 
 #[test]
+fn publish() {
+    let report = report(Scenario::Publish);
+    assert_eq!((report.messages, report.deliveries), (Some(120), Some(120 * 23)), "{report:?}");
+    assert_eq!((report.duplicates, report.missed, report.gaps_told), (Some(0), Some(0), Some(0)), "{report:?}");
+    assert!(report.joiner_s.is_some() && report.delivered_max_s < Some(10.0), "{report:?}");
+}
+
+#[test]
 fn spread() {
     let report = report(Scenario::Spread);
     assert!(report.converged_s.is_some() && report.payloads_per_node.is_some_and(|n| n >= 1.0), "{report:?}");

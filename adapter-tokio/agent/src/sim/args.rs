@@ -256,6 +256,7 @@ pub(super) const fn describe(scenario: Scenario) -> &'static str {
         Scenario::Storm => "100 nodes join a settled swarm at once through one contact",
         Scenario::Poison => "forged datagrams try to kill a living node, one attack after the other",
         Scenario::Churn => "few nodes write and delete under splits, crashes and restarts, against a model",
+        Scenario::Publish => "random nodes publish 120 messages, and one more node joins: who was told of what",
         Scenario::View => "tables smaller than the swarm: who is in whose, before and after half of it crashes",
         _ => "",
     }

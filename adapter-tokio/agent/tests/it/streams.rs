@@ -87,3 +87,42 @@ fn a_stream_of_an_agent_that_is_killed_is_an_error() {
     agent.child.kill().unwrap();
     assert_eq!(watch.exit(), 4);
 }
+
+#[test]
+fn messages_are_watched_once_and_by_topic() {
+    let agents = Agent::swarm(3);
+    let mut watches: Vec<_> = agents.iter().map(|agent| Stream::open(agent, &["watch", "news"])).collect();
+    let mut events = Stream::open(&agents[2], &["events"]);
+    let published = agents[0].json(&["publish", "news/today", r#"{"text":"rain"}"#, "--ttl", "30s"]);
+    assert_eq!(published, json!({"topic": "news/today", "origin": published["origin"], "sequence": 0}));
+    agents[0].json(&["publish", "other", "1", "--urgent"]);
+    agents[1].json(&["publish", "news/now", "[2]", "--urgent"]);
+    let message = json!({
+        "event": "message", "topic": "news/today", "origin": published["origin"], "sequence": 0, "value": {"text": "rain"}
+    });
+    watches[1].sees("the message", |line| *line == message);
+    watches[2].sees("the message", |line| *line == message);
+    watches[2].sees("another agent's", |line| line["topic"] == "news/now" && line["value"] == json!([2]));
+    events.sees("what is no news", |line| line["event"] == "message" && line["topic"] == "other");
+    assert!(watches[0].lines().iter().all(|line| line["origin"] != published["origin"]), "not to the agent itself");
+    let late = Agent::start(&["--join", &agents[1].bind]);
+    until("what lives reaches who joins", || late.json(&["info"])["stats"]["messages_new"] == 3);
+    agents.iter().for_each(|agent| _ = agent.run(&["leave"]));
+    watches.iter_mut().chain([&mut events]).for_each(|stream| assert_eq!(stream.exit(), 0));
+    let told = |stream: &Stream| stream.lines().iter().filter(|line| line["event"] == "message").count();
+    assert_eq!(watches.iter().map(told).collect::<Vec<_>>(), [1, 1, 2], "each once");
+    assert_eq!(told(&events), 3);
+}
+
+#[test]
+fn a_message_that_cannot_go_out_says_why() {
+    let agent = Agent::start(&[]);
+    let failed = |args: &[&str], exit: i32, why: &str| {
+        let said = agent.run(args);
+        assert!(said.exit == exit && said.err.contains(why), "{args:?}: {} {}", said.exit, said.err);
+    };
+    failed(&["publish", "t", "{"], 2, "no JSON");
+    failed(&["publish", "t", "1", "--ttl", "25h"], 2, "24 h");
+    failed(&["publish", &"t".repeat(256), "1"], 5, "255 bytes");
+    failed(&["publish", "t", &format!("{:?}", "x".repeat(2_000))], 5, "together take at most");
+}
