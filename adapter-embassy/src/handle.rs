@@ -1,49 +1,14 @@
 //! What the application holds: every verb of the node, and the waits that a closure cannot give.
 
 use core::cell::RefCell;
-use core::fmt;
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer, with_timeout};
-use gossip_proto::{Convergence, Event, Instant, Lifecycle, Node};
-
-use crate::runner::SocketStats;
-
-/// The runner is gone, or the node has left: what was waited for cannot happen any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Closed;
-
-/// Why waiting for convergence ended without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum WaitError {
-    /// The time was up; this is how far the swarm agreed by then.
-    Timeout(Convergence),
-    /// The runner is gone, or the node has left.
-    Closed,
-}
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the node has left, or its runner is gone")
-    }
-}
-
-impl fmt::Display for WaitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(at) => write!(f, "{} of {} live members agreed in time", at.agreeing, at.live),
-            Self::Closed => Closed.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for Closed {}
-impl core::error::Error for WaitError {}
+use gossip_proto::adapter::{Closed, Life, SocketStats, WaitError};
+use gossip_proto::{Convergence, Event, Instant, Node};
 
 /// The application's side of a running node; copies share the node. Usable from every task of the runner's executor.
 ///
@@ -95,13 +60,7 @@ impl Handle {
     /// # Errors
     /// The runner is gone, or the node is leaving.
     pub async fn joined(&self) -> Result<(), Closed> {
-        self.wait(|locked| match locked.node.lifecycle() {
-            _ if locked.life != Life::Running => Some(Err(Closed)),
-            Lifecycle::Member => Some(Ok(())),
-            Lifecycle::Leaving | Lifecycle::Left => Some(Err(Closed)),
-            Lifecycle::Alone | Lifecycle::Joining => None,
-        })
-        .await
+        self.wait(|locked| locked.life.joined(locked.node)).await
     }
 
     /// Waits until the swarm has converged: every live member *that this node knows of* last told the summary root that
@@ -110,14 +69,9 @@ impl Handle {
     /// # Errors
     /// The time was up, with how far the swarm agreed; or the runner is gone, or the node has left.
     pub async fn converged(&self, timeout: Duration) -> Result<Convergence, WaitError> {
-        let reached = self.wait(|locked| match locked.node.convergence() {
-            _ if locked.life != Life::Running => Some(Err(WaitError::Closed)),
-            convergence => convergence.is_converged().then_some(Ok(convergence)),
-        });
-        match with_timeout(timeout, reached).await {
-            Ok(result) => result,
-            Err(_) => Err(WaitError::Timeout(self.read(Node::convergence))),
-        }
+        let reached = with_timeout(timeout, self.wait(|locked| locked.life.converged(locked.node))).await;
+        let locked = self.0.locked.borrow();
+        reached.unwrap_or_else(|_| locked.life.converged_in_time(locked.node))
     }
 
     /// Says farewell, and waits until it has gone out and the runner has ended. Dropping the wait does not take the
@@ -127,12 +81,7 @@ impl Handle {
     /// The runner is gone: nobody was told, and the others will find this node dead.
     pub async fn leave(&self) -> Result<(), Closed> {
         self.with(|node, now| node.leave(now));
-        self.wait(|locked| match locked.life {
-            Life::Running => None,
-            Life::Left => Some(Ok(())),
-            Life::Closed => Some(Err(Closed)),
-        })
-        .await
+        self.wait(|locked| locked.life.left()).await
     }
 
     /// Waits until `check` has an answer. The runner wakes all waits after each of its turns; those for which there is no
@@ -168,14 +117,6 @@ pub(crate) struct Locked {
     pub(crate) stats: SocketStats,
     /// The waits that the runner wakes after a turn.
     pub(crate) told: Wakers,
-}
-
-/// Whether anything can still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Running,
-    Left,
-    Closed,
 }
 
 /// The one place that reads the clock.

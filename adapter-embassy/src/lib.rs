@@ -8,10 +8,11 @@ mod network;
 mod runner;
 
 pub use gossip_proto as proto;
-pub use handle::{Closed, Handle, WaitError};
+pub use gossip_proto::adapter::{Closed, SocketStats, WaitError};
+pub use handle::Handle;
 pub use neighbors::{Neighbors, Resolving};
 pub use network::{Network, Unreachable};
-pub use runner::{Resources, Runner, SocketStats};
+pub use runner::{Resources, Runner};
 
 use embassy_net::udp::UdpSocket;
 use gossip_proto::Node;

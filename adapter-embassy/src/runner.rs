@@ -10,27 +10,11 @@ use embassy_net::udp::{RecvError, UdpMetadata, UdpSocket};
 use embassy_net::{IpAddress, IpListenEndpoint, StaticConfigV4};
 use embassy_sync::signal::Signal;
 use embassy_time::{Instant, Timer};
+use gossip_proto::adapter::{Life, SocketStats, TURN_MAX};
 use gossip_proto::{Addr, Lifecycle, Node};
 
-use crate::handle::{Handle, Life, Locked, Shared, Wakers, now};
+use crate::handle::{Handle, Locked, Shared, Wakers, now};
 use crate::network::{Network, Unreachable};
-
-/// Counts of what the socket did. What the node made of the datagrams is in its own [`Stats`](gossip_proto::Stats).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub struct SocketStats {
-    /// Datagrams that the socket took.
-    pub sent: u32,
-    /// Datagrams that the socket gave, empty ones and garbage among them.
-    pub received: u32,
-    /// Datagrams that were dropped because their destination could not be reached.
-    pub unreachable: u32,
-    /// Datagrams that were dropped because they were longer than the runner's buffer.
-    pub truncated: u32,
-    /// Times that the socket was bound anew, and lost what it held: its queue stayed full, or the address changed.
-    pub rebound: u32,
-}
 
 /// Room for what a handle and its runner share, and for a datagram of `MTU` bytes in each direction; it sits in a `static`. The node sends no more than
 /// that, and longer ones that arrive are dropped.
@@ -105,21 +89,18 @@ impl Runner {
         }
     }
 
-    /// Does what is due by the clock.
+    /// Does what is due by the clock, and follows a change of address.
     fn keep_time(&mut self) {
         let config = self.network.config();
         if core::mem::replace(&mut self.config, config.clone()).is_some_and(|before| config != Some(before)) {
             self.rebind();
         }
-        let node = &mut *self.handle.0.locked.borrow_mut().node;
-        if node.poll_timeout().is_some_and(|deadline| deadline <= now()) {
-            node.handle_timeout(now());
-        }
+        self.handle.0.locked.borrow_mut().node.handle_timeout(now());
     }
 
-    /// Sends what there is to send, at most [`SEND_MAX`] datagrams; says whether there may be more.
+    /// Sends what there is to send, at most [`TURN_MAX`] datagrams; says whether there may be more.
     async fn send(&mut self) -> bool {
-        for _ in 0..SEND_MAX {
+        for _ in 0..TURN_MAX {
             let Some((to, len)) = self.encode() else { return false };
             let sent = match to.socket() {
                 Some(SocketAddr::V4(to)) => self.network.send_to(&self.socket, &self.encoded[..len], to).await,
@@ -133,7 +114,7 @@ impl Runner {
             if let Err(why) = sent {
                 defmt::debug!("datagram to {} is lost: {}", to, why);
             }
-            self.count(|stats| *if sent.is_ok() { &mut stats.sent } else { &mut stats.unreachable } += 1);
+            self.count(|stats| if sent.is_ok() { stats.count_sent() } else { stats.send_errors += 1 });
         }
         true
     }
@@ -163,12 +144,12 @@ impl Runner {
             }
             match self.socket.recv_from(self.received).await {
                 Ok((len, from)) => {
-                    self.count(|stats| stats.received += 1);
+                    self.count(SocketStats::count_received);
                     let node = &mut *self.handle.0.locked.borrow_mut().node;
                     // What is refused, the node counts.
                     let _ = node.handle_datagram(now(), inbound(&from), &mut self.received[..len]);
                 }
-                Err(RecvError::Truncated) => self.count(|stats| stats.truncated += 1),
+                Err(RecvError::Truncated) => self.count(|stats| stats.receive_errors += 1),
             }
             self.send().await;
         }
@@ -190,9 +171,7 @@ impl Runner {
     /// Ends all waits. Only the first call counts.
     fn close(&mut self, life: Life) {
         let locked = &mut *self.handle.0.locked.borrow_mut();
-        if locked.life == Life::Running {
-            locked.life = life;
-        }
+        locked.life.end(life);
         locked.told.wake();
     }
 }
@@ -212,6 +191,5 @@ fn inbound(from: &UdpMetadata) -> Addr {
     }
 }
 
-/// Datagrams per turn: guesses; fewer are taken than sent, since a flood is to starve neither timers nor other tasks.
-const SEND_MAX: usize = 32;
+/// Datagrams that a turn takes: a guess; fewer than it sends, since a flood is to starve neither timers nor other tasks.
 const TAKE_MAX: usize = 8;

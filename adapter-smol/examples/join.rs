@@ -1,5 +1,5 @@
 //! Joins a swarm, of tokio agents or of smol ones, and prints what it learns: `cargo run --example join-smol -- BIND
-//! [CONTACT]`, both as `address:port`.
+//! [CONTACT [SWARM]]`, both as `address:port`.
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
@@ -16,7 +16,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         getrandom::fill(&mut seed)?;
         let id = NodeId(getrandom::u64()?);
         let storage = Storage::with_capacity(1_000, 10_000, 1 << 20);
-        let node = Node::new(id, addr.into(), Config::lan("example"), storage, Seed::new(seed))?;
+        let node = Node::new(
+            id,
+            addr.into(),
+            Config::lan(args.get(2).map_or("example", String::as_str)),
+            storage,
+            Seed::new(seed),
+        )?;
         let (handle, mut runner) = gossip_smol::new(socket, node);
         let mut events = handle.events();
         smol::spawn(async move { runner.run().await }).detach();

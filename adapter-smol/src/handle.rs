@@ -5,26 +5,11 @@ use std::time::{self, Duration};
 
 use async_io::Timer;
 use event_listener::Event as Notice;
-use gossip_proto::{Convergence, Instant, Lifecycle, Node};
+use futures_lite::future::or;
+use gossip_proto::adapter::{Closed, EntryEvent, Hosted, Life, MemberEvent, SocketStats, WaitError};
+use gossip_proto::{Convergence, Instant, Node, OwnedEvent as Event};
 
-use crate::events::{Channels, EntryEvent, Event, Events, MemberEvent};
-use crate::runner::SocketStats;
-
-/// The runner is gone, or the node has left: what was waited for cannot happen any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the node has left, or its runner is gone")]
-pub struct Closed;
-
-/// Why waiting for convergence ended without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WaitError {
-    /// The time was up; this is how far the swarm agreed by then.
-    #[error("{} of {} live members agreed in time", .0.agreeing, .0.live)]
-    Timeout(Convergence),
-    /// The runner is gone, or the node has left.
-    #[error("{}", Closed)]
-    Closed,
-}
+use crate::events::{Channels, Events};
 
 /// The application's side of a running node; clones share the node and cost a reference count.
 ///
@@ -36,7 +21,7 @@ pub struct Handle(pub(crate) Arc<Shared>);
 impl Handle {
     /// The node's clock stands at zero until `start`.
     pub(crate) fn new(node: Node<'static>, start: time::Instant) -> Self {
-        let locked = Mutex::new(Locked { node, ended: None, stats: SocketStats::default() });
+        let locked = Mutex::new(Hosted::new(node));
         let (channels, changed, told) = (Channels::new(), Notice::new(), Notice::new());
         Self(Arc::new(Shared { locked, start, channels, changed, told }))
     }
@@ -82,12 +67,17 @@ impl Handle {
         self.0.channels.entries.events()
     }
 
+    /// Every message of another node from now on, and every gap.
+    pub fn message_events(&self) -> Events<Event> {
+        self.0.channels.messages.events()
+    }
+
     /// Waits until the node belongs to a swarm of more than itself; at once if it does.
     ///
     /// # Errors
     /// The runner is gone, or the node has left.
     pub async fn joined(&self) -> Result<(), Closed> {
-        self.wait(|locked| locked.unless_ended((locked.node.lifecycle() == Lifecycle::Member).then_some(()))).await
+        self.wait(|hosted| hosted.life.joined(&hosted.node)).await
     }
 
     /// Waits until the swarm has converged: every live member *that this node knows of* last told the summary root that
@@ -96,16 +86,12 @@ impl Handle {
     /// # Errors
     /// The time was up, with how far the swarm agreed; or the runner is gone, or the node has left.
     pub async fn converged(&self, timeout: Duration) -> Result<Convergence, WaitError> {
-        let agree = |locked: &Locked| {
-            let at = locked.node.convergence();
-            locked.unless_ended(at.is_converged().then_some(at)).map(|reached| reached.or(Err(WaitError::Closed)))
-        };
         let late = async {
             Timer::after(timeout).await;
-            let locked = self.lock();
-            agree(&locked).unwrap_or_else(|| Err(WaitError::Timeout(locked.node.convergence())))
+            let hosted = self.lock();
+            hosted.life.converged_in_time(&hosted.node)
         };
-        futures_lite::future::or(self.wait(agree), late).await
+        or(self.wait(|hosted| hosted.life.converged(&hosted.node)), late).await
     }
 
     /// Says farewell, and waits until it has gone out and the runner has ended. Dropping the wait does not take the
@@ -115,12 +101,12 @@ impl Handle {
     /// The runner is gone: nobody was told, and the others will find this node dead.
     pub async fn leave(&self) -> Result<(), Closed> {
         self.with(|node, now| node.leave(now));
-        self.wait(|locked| locked.ended).await
+        self.wait(|hosted| hosted.life.left()).await
     }
 
     /// Waits until `look` has an answer. The runner wakes all waits after each of its turns: a condition is looked at
     /// after every change, so it cannot pass unseen for being true twice in a row.
-    async fn wait<R>(&self, look: impl Fn(&Locked) -> Option<R>) -> R {
+    async fn wait<R>(&self, look: impl Fn(&Hosted) -> Option<R>) -> R {
         loop {
             // Before the look: a notice reaches every listener that exists, polled or not.
             let told = self.0.told.listen();
@@ -132,14 +118,14 @@ impl Handle {
     }
 
     /// Ends all waits and, when they have been read, all streams. Only the first call says how.
-    pub(crate) fn close(&self, ended: Result<(), Closed>) {
-        let _ = self.lock().ended.get_or_insert(ended);
+    pub(crate) fn close(&self, how: Life) {
+        self.lock().life.end(how);
         self.0.channels.close();
         self.0.told.notify(usize::MAX);
     }
 
     /// A panic of a caller's closure poisons nothing: the node's own doors do not panic.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Locked> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Hosted> {
         self.0.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -147,25 +133,11 @@ impl Handle {
 /// What a handle and its runner share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    locked: Mutex<Locked>,
+    locked: Mutex<Hosted>,
     pub(crate) start: time::Instant,
     pub(crate) channels: Channels,
     /// Something was asked of the node: wakes the runner.
     pub(crate) changed: Notice,
     /// The runner made a turn: wakes the waits.
     pub(crate) told: Notice,
-}
-
-#[derive(Debug)]
-pub(crate) struct Locked {
-    pub(crate) node: Node<'static>,
-    pub(crate) stats: SocketStats,
-    /// Nothing can happen any more: the node has left, or else its runner is gone.
-    ended: Option<Result<(), Closed>>,
-}
-
-impl Locked {
-    fn unless_ended<R>(&self, answer: Option<R>) -> Option<Result<R, Closed>> {
-        if self.ended.is_some() { Some(Err(Closed)) } else { answer.map(Ok) }
-    }
 }

@@ -7,10 +7,12 @@ mod runner;
 #[cfg(test)]
 mod tests;
 
-pub use events::{EntryEvent, Event, Events, Lagged, MemberEvent};
+pub use events::Events;
 pub use gossip_proto as proto;
-pub use handle::{Closed, Handle, WaitError};
-pub use runner::{Runner, SocketStats};
+pub use gossip_proto::OwnedEvent as Event;
+pub use gossip_proto::adapter::{Closed, EntryEvent, Lagged, MemberEvent, SocketStats, WaitError};
+pub use handle::Handle;
+pub use runner::Runner;
 
 use std::net::UdpSocket;
 

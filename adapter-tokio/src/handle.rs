@@ -1,46 +1,14 @@
 //! What the application holds: every verb of the node under a lock, and the waits that a lock cannot give.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gossip_proto::{Convergence, Instant, Lifecycle, Node};
+use gossip_proto::adapter::{Closed, EntryEvent, Hosted, Life, MemberEvent, SocketStats, WaitError};
+use gossip_proto::{Convergence, Instant, Node, OwnedEvent as Event};
 use tokio::sync::Notify;
 use tokio::time;
 
-use crate::events::{Channels, EntryEvent, Event, Events, MemberEvent, MessageEvent};
-use crate::runner::SocketStats;
-
-/// The runner is gone, or the node has left: what was waited for cannot happen any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
-
-/// Why waiting for convergence ended without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitError {
-    /// The time was up; this is how far the swarm agreed by then.
-    Timeout(Convergence),
-    /// The runner is gone, or the node has left.
-    Closed,
-}
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the node has left, or its runner is gone")
-    }
-}
-
-impl fmt::Display for WaitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(at) => write!(f, "{} of {} live members agreed in time", at.agreeing, at.live),
-            Self::Closed => Closed.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Closed {}
-impl std::error::Error for WaitError {}
+use crate::events::{Channels, Events};
 
 /// The application's side of a running node; clones share the node and cost a reference count.
 ///
@@ -50,27 +18,25 @@ impl std::error::Error for WaitError {}
 pub struct Handle(pub(crate) Arc<Shared>);
 
 impl Handle {
-    pub(crate) fn new(node: Node<'static>) -> Self {
-        let locked =
-            Locked { node, life: Life::Running, channels: Some(Channels::new()), stats: SocketStats::default() };
-        let (start, changed, told) = (time::Instant::now(), Notify::new(), Notify::new());
-        Self(Arc::new(Shared { locked: Mutex::new(locked), start, changed, told }))
+    /// The node's clock stands at zero until `start`.
+    pub(crate) fn new(node: Node<'static>, start: time::Instant) -> Self {
+        let locked = Mutex::new(Locked { hosted: Hosted::new(node), channels: Some(Channels::new()) });
+        let (changed, told) = (Notify::new(), Notify::new());
+        Self(Arc::new(Shared { locked, start, changed, told }))
     }
 
     /// Lends the node, and wakes the runner to carry out what that brings.
     ///
     /// It works without a runner too: what is to be sent then waits for the next [`Runner::run`](crate::Runner::run).
     pub fn with<R>(&self, verb: impl FnOnce(&mut Node<'static>, Instant) -> R) -> R {
-        let mut locked = self.0.lock();
-        let result = verb(&mut locked.node, self.0.now());
-        drop(locked);
+        let result = verb(&mut self.0.lock().hosted.node, self.0.now());
         self.0.changed.notify_one();
         result
     }
 
     /// Lends the node to look at.
     pub fn read<R>(&self, getter: impl FnOnce(&Node<'static>) -> R) -> R {
-        getter(&self.0.lock().node)
+        getter(&self.0.lock().hosted.node)
     }
 
     /// The node's clock, to compare with instants that it tells: zero when the handle was made.
@@ -82,30 +48,27 @@ impl Handle {
     /// Counts of what the socket did, at most one turn of the runner old.
     #[must_use]
     pub fn socket_stats(&self) -> SocketStats {
-        self.0.lock().stats
+        self.0.lock().hosted.stats
     }
 
     /// Every event from now on.
-    #[must_use]
     pub fn events(&self) -> Events<Event> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.all))
     }
 
     /// Every change of a member from now on.
-    #[must_use]
     pub fn member_events(&self) -> Events<MemberEvent> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.members))
     }
 
     /// Every change of an entry from now on.
-    #[must_use]
     pub fn entry_events(&self) -> Events<EntryEvent> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.entries))
     }
 
     /// Every message of another node from now on, and every gap.
     #[must_use]
-    pub fn message_events(&self) -> Events<MessageEvent> {
+    pub fn message_events(&self) -> Events<Event> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.messages))
     }
 
@@ -114,7 +77,7 @@ impl Handle {
     /// # Errors
     /// The runner is gone, or the node has left.
     pub async fn joined(&self) -> Result<(), Closed> {
-        self.wait(|locked| (locked.is_running() && locked.node.lifecycle() == Lifecycle::Member).then_some(())).await
+        self.wait(|hosted| hosted.life.joined(&hosted.node)).await
     }
 
     /// Waits until the swarm has converged: every live member *that this node knows of* last told the summary root that
@@ -123,16 +86,13 @@ impl Handle {
     /// # Errors
     /// The time was up, with how far the swarm agreed; or the runner is gone, or the node has left.
     pub async fn converged(&self, timeout: Duration) -> Result<Convergence, WaitError> {
-        let reached = self.wait(|locked| {
-            let at = locked.node.convergence();
-            (locked.is_running() && at.is_converged()).then_some(at)
-        });
+        let reached = self.wait(|hosted| hosted.life.converged(&hosted.node));
         match time::timeout(timeout, reached).await {
-            Ok(reached) => reached.or(Err(WaitError::Closed)),
-            Err(_) => match self.read(Node::convergence) {
-                at if at.is_converged() => Ok(at),
-                at => Err(WaitError::Timeout(at)),
-            },
+            Ok(reached) => reached,
+            Err(_) => {
+                let hosted = &self.0.lock().hosted;
+                hosted.life.converged_in_time(&hosted.node)
+            }
         }
     }
 
@@ -143,23 +103,19 @@ impl Handle {
     /// The runner is gone: nobody was told, and the others will find this node dead.
     pub async fn leave(&self) -> Result<(), Closed> {
         self.with(|node, now| node.leave(now));
-        self.wait(|locked| (locked.life == Life::Left).then_some(())).await
+        self.wait(|hosted| hosted.life.left()).await
     }
 
-    /// Waits until `check` has an answer. The runner wakes all waits after each of its turns: a condition is looked at
+    /// Waits until `look` has an answer. The runner wakes all waits after each of its turns: a condition is looked at
     /// after every change, so it cannot pass unseen for being true twice in a row.
-    async fn wait<R>(&self, check: impl Fn(&Locked) -> Option<R>) -> Result<R, Closed> {
-        let look = || {
-            let locked = self.0.lock();
-            check(&locked).map(Ok).or_else(|| (!locked.is_running()).then_some(Err(Closed)))
-        };
+    async fn wait<R>(&self, look: impl Fn(&Hosted) -> Option<R>) -> R {
         loop {
             // Before the look: a notification reaches every wait that exists, polled or not.
             let told = self.0.told.notified();
-            match look() {
-                Some(answer) => return answer,
-                None => told.await,
+            if let Some(answer) = look(&self.0.lock().hosted) {
+                return answer;
             }
+            told.await;
         }
     }
 }
@@ -177,24 +133,8 @@ pub(crate) struct Shared {
 
 #[derive(Debug)]
 pub(crate) struct Locked {
-    pub(crate) node: Node<'static>,
-    pub(crate) life: Life,
+    pub(crate) hosted: Hosted,
     pub(crate) channels: Option<Channels>,
-    pub(crate) stats: SocketStats,
-}
-
-impl Locked {
-    fn is_running(&self) -> bool {
-        self.life == Life::Running
-    }
-}
-
-/// Whether anything can still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Running,
-    Left,
-    Closed,
 }
 
 impl Shared {
@@ -209,11 +149,9 @@ impl Shared {
     }
 
     /// Ends all waits and, when they have been read, all streams. Only the first call counts.
-    pub(crate) fn close(&self, life: Life) {
+    pub(crate) fn close(&self, how: Life) {
         let mut locked = self.lock();
-        if locked.life == Life::Running {
-            locked.life = life;
-        }
+        locked.hosted.life.end(how);
         locked.channels = None;
         drop(locked);
         self.told.notify_waiters();

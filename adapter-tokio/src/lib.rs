@@ -4,11 +4,15 @@
 mod events;
 mod handle;
 mod runner;
+#[cfg(test)]
+mod tests;
 
-pub use events::{EntryEvent, Event, Events, Lagged, MemberEvent, MessageEvent};
+pub use events::Events;
 pub use gossip_proto as proto;
-pub use handle::{Closed, Handle, WaitError};
-pub use runner::{Runner, SocketStats};
+pub use gossip_proto::OwnedEvent as Event;
+pub use gossip_proto::adapter::{Closed, EntryEvent, Lagged, MemberEvent, SocketStats, WaitError};
+pub use handle::Handle;
+pub use runner::Runner;
 
 use gossip_proto::Node;
 use tokio::net::UdpSocket;
@@ -46,7 +50,7 @@ use tokio::net::UdpSocket;
 /// ```
 #[must_use = "nothing is sent or received unless the runner runs"]
 pub fn new(socket: UdpSocket, node: Node<'static>) -> (Handle, Runner) {
-    let handle = Handle::new(node);
+    let handle = Handle::new(node, tokio::time::Instant::now());
     let runner = Runner::new(socket, handle.clone());
     (handle, runner)
 }

@@ -98,6 +98,16 @@ impl Addr {
         Some(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(v6), port, 0, scope)))
     }
 
+    /// Where a socket that is bound to `local` sends to reach this address: from IPv6, IPv4 is reached under a mapped
+    /// address. `None` when it is none of the socket's kind.
+    #[must_use]
+    pub fn socket_from(&self, local: SocketAddr) -> Option<SocketAddr> {
+        match self.socket()? {
+            SocketAddr::V4(v4) if local.is_ipv6() => Some((v4.ip().to_ipv6_mapped(), v4.port()).into()),
+            to => (to.is_ipv4() == local.is_ipv4()).then_some(to),
+        }
+    }
+
     fn gather(port: u16, ip: &[u8], scope: &[u8]) -> Self {
         let mut addr = Self::NONE;
         for (to, from) in addr.bytes.iter_mut().zip(port.to_be_bytes().iter().chain(ip).chain(scope)) {
@@ -109,9 +119,10 @@ impl Addr {
 }
 
 impl From<SocketAddr> for Addr {
-    /// Port, address and, for a scoped IPv6 address, the scope: 6, 18 or 22 bytes.
+    /// Port, address and, for a scoped IPv6 address, the scope: 6, 18 or 22 bytes. An IPv4 address that is mapped into
+    /// IPv6 is taken as such: one member has one address, whatever socket hears it.
     fn from(socket: SocketAddr) -> Self {
-        match (socket.ip(), socket) {
+        match (socket.ip().to_canonical(), socket) {
             (IpAddr::V6(ip), SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
                 Self::gather(v6.port(), &ip.octets(), &v6.scope_id().to_be_bytes())
             }

@@ -2,14 +2,20 @@
 
 use crate::addr::NodeId;
 
-/// Something that changed since the application last asked.
+/// Something that changed since the application last asked. A key is borrowed from the node: copy it before acting on it.
+pub type Event<'a> = EventWith<&'a [u8]>;
+
+/// An [`Event`] that outlives the node's next call; all copies share its key.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub type OwnedEvent = EventWith<alloc::sync::Arc<[u8]>>;
+
+/// Something that changed, with what it names borrowed ([`Event`]) or owned.
 ///
-/// Events are differences, not a log: what changed twice between two polls is told once, with its last state. Keys are
-/// borrowed from the node: copy one before acting on it.
+/// Events are differences, not a log: what changed twice between two polls is told once, with its last state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum EventWith<Key> {
     /// This node has been answered by a member: it belongs to a swarm.
     Joined,
     /// The farewell has gone out: this node will not act again.
@@ -24,7 +30,7 @@ pub enum Event<'a> {
     /// An entry is not what it was. Read it with [`Node::get`](crate::Node::get).
     Entry {
         /// The entry's key.
-        key: &'a [u8],
+        key: Key,
         /// What happened to it.
         change: EntryChange,
         /// Whether a value was lost, or a sibling dropped, since this entry was last told.
@@ -33,13 +39,13 @@ pub enum Event<'a> {
     /// A message of another node: told once in the life of this node, in no order. It is kept until it is told or over.
     Message {
         /// The topic that it was published with.
-        topic: &'a [u8],
+        topic: Key,
         /// The life of the node that published it: new with each start of a node.
         origin: u64,
         /// Its number there: 0, 1, 2, …
         sequence: u32,
         /// The message.
-        bytes: &'a [u8],
+        bytes: Key,
     },
     /// Messages of an origin were missed for good: the last message that they came with is over. What was over before this
     /// node first heard of the origin does not count.
@@ -72,6 +78,32 @@ pub enum Event<'a> {
     Shed,
     /// The tables were too full to keep what happened: read members and entries anew.
     Lagged,
+}
+
+impl<Key> EventWith<Key> {
+    /// The same event with another kind of bytes.
+    pub fn map_key<Other>(self, map: impl Fn(Key) -> Other) -> EventWith<Other> {
+        match self {
+            Self::Joined => EventWith::Joined,
+            Self::Left => EventWith::Left,
+            Self::Member { id, change } => EventWith::Member { id, change },
+            Self::Entry { key, change, conflict } => EventWith::Entry { key: map(key), change, conflict },
+            Self::Message { topic, origin, sequence, bytes } => {
+                EventWith::Message { topic: map(topic), origin, sequence, bytes: map(bytes) }
+            }
+            Self::Missed { origin, count } => EventWith::Missed { origin, count },
+            Self::HorizonPassed => EventWith::HorizonPassed,
+            Self::Converged => EventWith::Converged,
+            Self::Diverged => EventWith::Diverged,
+            Self::Isolated => EventWith::Isolated,
+            Self::Reconnected => EventWith::Reconnected,
+            Self::QuorumLost => EventWith::QuorumLost,
+            Self::QuorumRegained => EventWith::QuorumRegained,
+            Self::Asleep => EventWith::Asleep,
+            Self::Shed => EventWith::Shed,
+            Self::Lagged => EventWith::Lagged,
+        }
+    }
 }
 
 /// What happened to a member.

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(any(feature = "sim", test))]
 extern crate std;
 
+pub mod adapter;
 mod addr;
 mod config;
 mod error;
@@ -37,7 +38,9 @@ pub use config::{Config, ConfigError, Lifeguard, Shares, Spread, SwarmKey};
 pub use error::{
     InterestError, JoinError, PublishError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError,
 };
-pub use event::{EntryChange, Event, MemberChange};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use event::OwnedEvent;
+pub use event::{EntryChange, Event, EventWith, MemberChange};
 pub use membership::{Member, MemberState, Quorum};
 pub use memory::{Memory, Storage};
 pub use node::{Convergence, Holders, Lifecycle, Node, SavedLife, Transmit};

@@ -15,6 +15,8 @@ mod rest;
 mod saved;
 mod timeout;
 
+use core::mem::MaybeUninit;
+
 use crate::addr::{Addr, NodeId};
 use crate::config::{Config, ConfigError};
 use crate::error::{JoinError, PublishError, PutError, Rejected, TagsError};
@@ -229,11 +231,52 @@ impl<'a> Node<'a> {
         storage: impl Into<Storage<'a>>,
         seed: Seed,
     ) -> Result<Self, ConfigError> {
-        Self::build(id, addr, config, storage.into(), &seed)
+        let (members, store, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
+        let mut node = Self::assemble(id, config, members, store, rng);
+        node.root = node.table_digest(Table::Entries) as u32;
+        Ok(node)
+    }
+
+    /// The same in its place, a `static` for one: a node takes some KiB, and each move of it as much of the stack.
+    ///
+    /// # Errors
+    /// As [`Node::new`].
+    #[expect(clippy::needless_pass_by_value, reason = "a seed is used up: a second node with it would choose alike")]
+    pub fn new_in<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        id: NodeId,
+        addr: Addr,
+        config: Config,
+        storage: impl Into<Storage<'a>>,
+        seed: Seed,
+    ) -> Result<&'p mut Self, ConfigError> {
+        Self::build_in(place, id, addr, config, storage.into(), &seed)
     }
 
     #[inline(never)]
-    fn build(id: NodeId, addr: Addr, config: Config, storage: Storage<'a>, seed: &Seed) -> Result<Self, ConfigError> {
+    fn build_in<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        id: NodeId,
+        addr: Addr,
+        config: Config,
+        storage: Storage<'a>,
+        seed: &Seed,
+    ) -> Result<&'p mut Self, ConfigError> {
+        let (members, store, rng) = Self::prepare(id, addr, &config, storage, seed)?;
+        let node = place.write(Self::assemble(id, config, members, store, rng));
+        node.root = node.table_digest(Table::Entries) as u32;
+        Ok(node)
+    }
+
+    /// What can fail.
+    #[inline(never)]
+    fn prepare(
+        id: NodeId,
+        addr: Addr,
+        config: &Config,
+        storage: Storage<'a>,
+        seed: &Seed,
+    ) -> Result<(Members<'a>, Store<'a>, Rng), ConfigError> {
         config.validate()?;
         storage.validate()?;
         let Storage { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = storage;
@@ -246,13 +289,19 @@ impl<'a> Node<'a> {
         let members =
             Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
         let hash = StateHash::new(config.swarm.as_bytes());
-        let mut node = Self {
+        Ok((members, Store::new(entries, entry_cells, entry_rows, bytes, hash, config), rng))
+    }
+
+    /// What cannot. Inlined, so that it is made where it goes.
+    #[inline(always)]
+    fn assemble(id: NodeId, config: Config, members: Members<'a>, store: Store<'a>, mut rng: Rng) -> Self {
+        Self {
             envelope: Envelope { key: config.swarm, own: id },
             stats: Stats::default(),
             now: Instant::ZERO,
             lifecycle: Lifecycle::Alone,
             members,
-            store: Store::new(entries, entry_cells, entry_rows, bytes, hash, &config),
+            store,
             clock: Clock::new(config.clock_skew_max),
             life: rng.secret(),
             rng,
@@ -284,9 +333,7 @@ impl<'a> Node<'a> {
             converged: true,
             since: Instant::ZERO,
             config,
-        };
-        node.root = node.table_digest(Table::Entries) as u32;
-        Ok(node)
+        }
     }
 
     /// Takes in a datagram that arrived from `from`. It is mutable since sealed datagrams are opened in place.

@@ -122,8 +122,8 @@ fn swarm(network: Network, stack: Stack<'static>, options: &Options) -> (Handle,
     let mut seed = [options.id; 32];
     seed[..4].copy_from_slice(&options.life.to_le_bytes());
     let (id, addr, config) = (NodeId(options.id.into()), Addr::from(SocketAddr::V4(own)), Config::embedded("mixed"));
-    match Node::new(id, addr, config, MEMORY.take(), Seed::new(seed)) {
-        Ok(node) => gossip_embassy::new(RESOURCES.take(), network, socket, NODE.init(node)),
+    match Node::new_in(NODE.uninit(), id, addr, config, MEMORY.take(), Seed::new(seed)) {
+        Ok(node) => gossip_embassy::new(RESOURCES.take(), network, socket, node),
         Err(_) => fail("the configuration is out of range"),
     }
 }

@@ -16,12 +16,26 @@ fn a_link_that_goes_down_comes_back() {
     b.host.set_link(false);
     world.until("both find the other dead", || a.live() == 1 && b.live() == 1);
     b.put("offline", "yes");
-    assert!(b.handle.socket_stats().unreachable > 0, "what could not go is counted");
+    assert!(b.handle.socket_stats().send_errors > 0, "what could not go is counted");
     b.host.set_link(true);
     let took = meet(&world, &[&a, &b]);
     println!("together again {took} after the link");
     world.until("a has what b wrote", || a.get("offline").is_some());
     assert!(!b.ended.get());
+}
+
+#[test]
+fn contacts_that_the_socket_cannot_reach_are_counted() {
+    let world = World::new();
+    let (a, b) = (world.agent(1), world.agent(2));
+    for contact in [SocketAddr::from(([192, 0, 2, 1], 9)).into(), "[::1]:9".parse::<SocketAddr>().unwrap().into()] {
+        a.handle.with(|node, now| node.join(now, contact)).unwrap();
+    }
+    a.handle.with(|node, now| node.join(now, Addr::new(b"radio").unwrap())).unwrap();
+    world.until("all are counted", || a.handle.socket_stats().send_errors >= 3);
+    a.join(2);
+    meet(&world, &[&a, &b]);
+    assert!(!a.ended.get());
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub(crate) struct Segment {
 struct Port {
     mac: [u8; 6],
     up: bool,
+    /// Takes no frames from its host.
+    clogged: bool,
     runner: channel::Runner<'static, FRAME>,
 }
 
@@ -67,6 +69,9 @@ impl Segment {
         *self.changed.borrow_mut() = Some(cx.waker().clone());
         let ports = &mut *self.ports.borrow_mut();
         for from in 0..ports.len() {
+            if ports[from].clogged {
+                continue;
+            }
             while let Poll::Ready(frame) = ports[from].runner.poll_tx_buf(cx) {
                 let frame = frame.to_vec();
                 ports[from].runner.tx_done();
@@ -157,6 +162,11 @@ impl World {
         busy
     }
 
+    /// Runs until all rest, while the clock stands still; how many turns that took.
+    pub(crate) fn settle(&self) -> usize {
+        (0..10_000).take_while(|_| self.turn()).count()
+    }
+
     /// Runs until the condition holds; the time it took.
     pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
         let start = Instant::now();
@@ -176,7 +186,7 @@ impl World {
     pub(crate) fn host(&self, number: u8, cured: bool) -> Host {
         let mac = [2, 0, 0, 0, 0, number];
         let (runner, device) = channel::new(leak(channel::State::<FRAME, 8, 8>::new()), HardwareAddress::Ethernet(mac));
-        self.segment.ports.borrow_mut().push(Port { mac, up: false, runner });
+        self.segment.ports.borrow_mut().push(Port { mac, up: false, clogged: false, runner });
         let resources = leak(StackResources::<4>::new());
         let config = embassy_net::Config::ipv4_static(address(number));
         let neighbors = leak(Neighbors::<40>::new());
@@ -289,6 +299,13 @@ impl Host {
         let port = ports.iter_mut().find(|port| port.mac[5] == self.number).unwrap();
         port.up = up;
         port.runner.set_link_state(if up { LinkState::Up } else { LinkState::Down });
+    }
+
+    /// Its frames stay in its driver, or go on.
+    pub(crate) fn clog(&self, clogged: bool) {
+        let ports = &mut *self.segment.ports.borrow_mut();
+        ports.iter_mut().filter(|port| port.mac[5] == self.number).for_each(|port| port.clogged = clogged);
+        self.segment.changed.borrow_mut().take().map(Waker::wake);
     }
 
     /// Pulls the plug at the far end: nothing passes, and nobody is told.

@@ -75,6 +75,31 @@ fn a_contact_that_comes_up_later_is_still_joined() {
 }
 
 #[test]
+fn being_cut_off_and_asleep_are_told() {
+    run(1, async {
+        let swarm = Swarm::quick();
+        let (a, b) = swarm.pair().await;
+        let mut news = a.handle.events();
+        b.crash().await;
+        let (mut told, mut helped, c) = (Vec::new(), false, swarm.agent(LOCALHOST));
+        let wanted = [Event::QuorumLost, Event::Isolated, Event::Reconnected, Event::QuorumRegained, Event::Asleep];
+        while !wanted.iter().all(|event| told.contains(event)) {
+            let event = soon("all is told", news.next()).await.unwrap().unwrap();
+            let regained = event == Event::QuorumRegained;
+            told.push(event);
+            // Not before it has lost its quorum, too: with a third member it would not.
+            if !helped && wanted[..2].iter().all(|event| told.contains(event)) {
+                helped = true;
+                c.join(a.addr);
+            }
+            if regained {
+                a.handle.with(|node, now| node.sleep(now, std::time::Duration::from_secs(60))).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
 fn a_crashed_member_dies() {
     run(1, async {
         let swarm = Swarm::quick();

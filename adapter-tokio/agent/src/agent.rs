@@ -280,9 +280,12 @@ async fn tell(log: Log, mut events: Events<Event>) {
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Joined) => log.info(format_args!("joined the swarm")),
-            Ok(Event::Member(member)) => {
-                let event = view::event(&log.0, &Event::Member(member));
-                if let Some(api::Event::Member { id, name, addr, change }) = event {
+            Ok(Event::Isolated) => log.warn(format_args!("nobody is heard any more")),
+            Ok(Event::Reconnected) => log.info(format_args!("somebody is heard again")),
+            Ok(Event::QuorumLost) => log.warn(format_args!("half or less of the members live")),
+            Ok(Event::QuorumRegained) => log.info(format_args!("more than half of the members live again")),
+            Ok(event @ Event::Member { .. }) => {
+                if let Some(api::Event::Member { id, name, addr, change }) = view::event(&log.0, &event) {
                     let (name, addr) = (name.unwrap_or_else(|| "-".into()), addr.unwrap_or_else(|| "-".into()));
                     log.info(format_args!("member {id} ({name}) at {addr}: {}", word(change)));
                 }

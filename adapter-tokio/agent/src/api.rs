@@ -282,6 +282,18 @@ pub(crate) enum Event {
     },
     Converged,
     Diverged,
+    /// Nobody is heard any more; and somebody is again.
+    Isolated,
+    Reconnected,
+    /// Half or less of the remembered members live; and more than half again.
+    QuorumLost,
+    QuorumRegained,
+    /// The announcement of a sleep has gone out.
+    Asleep,
+    /// Deletes are no longer kept for members that were away for too long.
+    HorizonPassed,
+    /// Entries were dropped for want of room.
+    Shed,
     /// Events were lost: read members and entries anew.
     Lagged {
         missed: u64,

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures_util::stream;
 use gossip_proto::{Node, PublishOptions, PutError, PutOptions};
-use gossip_tokio::{EntryEvent, Event, Events, Handle, MessageEvent, WaitError};
+use gossip_tokio::{EntryEvent, Event, Events, Handle, WaitError};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -291,7 +291,7 @@ async fn events(State(control): State<Control>) -> Result<Response> {
 
 /// Where the lines of a stream come from.
 enum Source {
-    Beneath(Events<EntryEvent>, Events<MessageEvent>, String),
+    Beneath(Events<EntryEvent>, Events<Event>, String),
     All(Events<Event>),
 }
 
@@ -302,12 +302,13 @@ impl Source {
             let event = match self {
                 Self::Beneath(entries, messages, prefix) => {
                     let prefix = prefix.as_bytes();
-                    let told =
-                        |event: EntryEvent| event.key.starts_with(prefix).then(|| view::entry_event(handle, &event));
+                    let told = |event: EntryEvent| {
+                        event.key.starts_with(prefix).then(|| view::entry_event(handle, &event.key, event.conflict))
+                    };
                     // A gap may be of any topic.
-                    let sent = |event: MessageEvent| match &event {
-                        MessageEvent::Message { topic, .. } if !topic.starts_with(prefix) => None,
-                        _ => Some(view::message_event(&event)),
+                    let sent = |event: Event| match &event {
+                        Event::Message { topic, .. } if !topic.starts_with(prefix) => None,
+                        _ => view::event(handle, &event),
                     };
                     tokio::select! {
                         event = entries.next() => event?.map(told),

@@ -49,6 +49,20 @@ pub(crate) enum Occasion {
     Converged,
     /// Some live member differs again.
     Diverged,
+    /// This agent hears nobody any more.
+    Isolated,
+    /// This agent hears somebody again.
+    Reconnected,
+    /// Half or less of the remembered members live.
+    QuorumLost,
+    /// More than half of the remembered members live again.
+    QuorumRegained,
+    /// The announcement of a sleep has gone out.
+    Asleep,
+    /// Deletes are no longer kept for members that were away for too long.
+    HorizonPassed,
+    /// Entries were dropped for want of room.
+    Shed,
     /// Events were lost.
     Lagged,
 }
@@ -74,6 +88,13 @@ impl Occasion {
             api::Event::Missed { .. } => Self::Missed,
             api::Event::Converged => Self::Converged,
             api::Event::Diverged => Self::Diverged,
+            api::Event::Isolated => Self::Isolated,
+            api::Event::Reconnected => Self::Reconnected,
+            api::Event::QuorumLost => Self::QuorumLost,
+            api::Event::QuorumRegained => Self::QuorumRegained,
+            api::Event::Asleep => Self::Asleep,
+            api::Event::HorizonPassed => Self::HorizonPassed,
+            api::Event::Shed => Self::Shed,
             api::Event::Lagged { .. } => Self::Lagged,
         })
     }

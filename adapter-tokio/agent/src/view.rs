@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use gossip_proto as proto;
 use gossip_proto::{Instant, Node, NodeId};
-use gossip_tokio::{EntryEvent, Event, Handle, MessageEvent};
+use gossip_tokio::{Event, Handle};
 
 use crate::api;
 use crate::cli::Kind;
@@ -107,26 +107,14 @@ pub(crate) fn entry_at(node: &Node<'_>, key: &str) -> Option<api::Entry> {
 }
 
 /// An event with the state that the entry has now, which may be newer than the event.
-pub(crate) fn entry_event(handle: &Handle, event: &EntryEvent) -> api::Event {
-    let values = handle.read(|node| node.get(&event.key).map_or_else(Vec::new, |entry| versions(&entry)));
+pub(crate) fn entry_event(handle: &Handle, key: &[u8], conflict: bool) -> api::Event {
+    let values = handle.read(|node| node.get(key).map_or_else(Vec::new, |entry| versions(&entry)));
     api::Event::Entry {
-        key: String::from_utf8_lossy(&event.key).into_owned(),
+        key: String::from_utf8_lossy(key).into_owned(),
         change: if values.is_empty() { api::EntryChange::Deleted } else { api::EntryChange::Put },
         value: values.first().map(|newest| newest.value.clone()),
         values,
-        conflict: event.conflict,
-    }
-}
-
-pub(crate) fn message_event(event: &MessageEvent) -> api::Event {
-    match event {
-        MessageEvent::Message { topic, origin, sequence, bytes } => api::Event::Message {
-            topic: String::from_utf8_lossy(topic).into_owned(),
-            origin: life(*origin),
-            sequence: *sequence,
-            value: value_of(bytes),
-        },
-        MessageEvent::Missed { origin, count } => api::Event::Missed { origin: life(*origin), count: *count },
+        conflict,
     }
 }
 
@@ -135,20 +123,34 @@ pub(crate) fn life(life: u64) -> String {
     format!("{life:016x}")
 }
 
-/// `None` for an event that the schema does not know.
+/// `None` for an event that the schema does not know; none of today's is.
 pub(crate) fn event(handle: &Handle, event: &Event) -> Option<api::Event> {
     Some(match event {
         Event::Joined => api::Event::Joined,
         Event::Left => api::Event::Left,
         Event::Converged => api::Event::Converged,
         Event::Diverged => api::Event::Diverged,
-        Event::Entry(event) => entry_event(handle, event),
-        Event::Message(event) => message_event(event),
-        Event::Member(event) => handle.read(|node| api::Event::Member {
-            id: event.id.to_string(),
-            name: name(node, event.id),
-            addr: node.member(event.id).map(|member| member.addr.to_string()),
-            change: change(event.change),
+        Event::Isolated => api::Event::Isolated,
+        Event::Reconnected => api::Event::Reconnected,
+        Event::QuorumLost => api::Event::QuorumLost,
+        Event::QuorumRegained => api::Event::QuorumRegained,
+        Event::Asleep => api::Event::Asleep,
+        Event::Shed => api::Event::Shed,
+        Event::Lagged => api::Event::Lagged { missed: 0 },
+        Event::HorizonPassed => api::Event::HorizonPassed,
+        Event::Message { topic, origin, sequence, bytes } => api::Event::Message {
+            topic: String::from_utf8_lossy(topic).into_owned(),
+            origin: life(*origin),
+            sequence: *sequence,
+            value: value_of(bytes),
+        },
+        Event::Missed { origin, count } => api::Event::Missed { origin: life(*origin), count: *count },
+        Event::Entry { key, conflict, .. } => entry_event(handle, key, *conflict),
+        Event::Member { id, change: what } => handle.read(|node| api::Event::Member {
+            id: id.to_string(),
+            name: name(node, *id),
+            addr: node.member(*id).map(|member| member.addr.to_string()),
+            change: change(*what),
         }),
         _ => return None,
     })

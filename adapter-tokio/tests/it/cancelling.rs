@@ -1,29 +1,58 @@
 //! Dropping the future of `run` loses nothing.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use gossip_tokio::proto::Node;
 use gossip_tokio::{Handle, Runner};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::net::{Agent, FOREVER, LOCALHOST, Swarm, get, meet, put, soon, until};
 
+/// A UDP socket on loopback is never full. A stream that nobody reads is, and takes the same calls on Linux.
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_datagram_that_waits_for_the_socket_survives() {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::OwnedFd;
+
     let swarm = Swarm::quick();
-    let b = swarm.agent(LOCALHOST).await;
-    let (handle, mut runner, _) = swarm.still(LOCALHOST).await;
-    handle.with(|node, now| node.join(now, b.addr.into())).unwrap();
-    // tokio has not asked yet whether a new socket is writable: the first send always waits.
-    let mut run = Box::pin(runner.run());
-    assert!(poll_fn(|context| Poll::Ready(run.as_mut().poll(context).is_pending())).await);
-    drop(run);
-    assert!(handle.socket_stats().send_waits > 0);
-    assert_eq!((handle.socket_stats().sent, handle.read(|node| node.stats().datagrams_out)), (0, 1));
-    until_run(&mut runner, || handle.read(Node::live) == 2).await;
-    until_run(&mut runner, || lost(&handle) == 0).await;
+    let listener = TcpListener::bind(SocketAddr::from((LOCALHOST, 0))).unwrap();
+    let mut writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut reader, addr) = listener.accept().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let (mut filled, mut before) = (0, None);
+    while before.replace(filled) != Some(filled) {
+        while let Ok(len) = writer.write(&[0; 4096]).or_else(|_| writer.write(&[0])) {
+            filled += len;
+        }
+        // The two ends may yet agree to hold more.
+        sleep(Duration::from_millis(50)).await;
+    }
+
+    let full = tokio::net::UdpSocket::from_std(UdpSocket::from(OwnedFd::from(writer))).unwrap();
+    let (handle, mut runner) = gossip_tokio::new(full, swarm.node(addr));
+    let mut contact = swarm.node(SocketAddr::from((LOCALHOST, 9)));
+    handle.with(|node, now| node.join(now, SocketAddr::from((LOCALHOST, 9)).into())).unwrap();
+    for _ in 0..10 {
+        timeout(Duration::from_millis(1), runner.run()).await.unwrap_err();
+    }
+    assert!(handle.socket_stats().send_waits >= 10);
+    assert_eq!((handle.socket_stats().sent, lost(&handle)), (0, 1));
+
+    // A node that has nothing but farewells to say has no timers in the end: room alone wakes the runner, which sends
+    // whole and once, and ends.
+    handle.with(|node, now| node.leave(now));
+    let running = tokio::spawn(async move { runner.run().await });
+    until("no timers", || handle.read(Node::poll_timeout).is_none()).await;
+    sleep(Duration::from_millis(20)).await;
+    assert!(!running.is_finished());
+    reader.read_exact(&mut vec![0; filled]).unwrap();
+    soon("the runner ends", running).await.unwrap().unwrap();
+    assert_eq!((handle.socket_stats().sent, lost(&handle)), (1, 0));
+    let mut datagram = vec![];
+    let len = reader.read_to_end(&mut datagram).unwrap();
+    contact.handle_datagram(gossip_tokio::proto::Instant::ZERO, addr.into(), &mut datagram[..len]).unwrap();
 }
 
 #[tokio::test]

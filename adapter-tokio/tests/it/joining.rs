@@ -68,6 +68,29 @@ async fn a_contact_that_comes_up_later_is_still_joined() {
 }
 
 #[tokio::test]
+async fn being_cut_off_and_asleep_are_told() {
+    let swarm = Swarm::quick();
+    let (a, b) = swarm.pair().await;
+    let mut news = a.handle.events();
+    b.crash().await;
+    let (mut told, mut helped, c) = (Vec::new(), false, swarm.agent(LOCALHOST).await);
+    let wanted = [Event::QuorumLost, Event::Isolated, Event::Reconnected, Event::QuorumRegained, Event::Asleep];
+    while !wanted.iter().all(|event| told.contains(event)) {
+        let event = soon("all is told", news.next()).await.unwrap().unwrap();
+        let regained = event == Event::QuorumRegained;
+        told.push(event);
+        // Not before it has lost its quorum, too: with a third member it would not.
+        if !helped && wanted[..2].iter().all(|event| told.contains(event)) {
+            helped = true;
+            c.join(a.addr);
+        }
+        if regained {
+            a.handle.with(|node, now| node.sleep(now, std::time::Duration::from_secs(60))).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_crashed_member_dies() {
     let swarm = Swarm::quick();
     let (a, b) = swarm.pair().await;

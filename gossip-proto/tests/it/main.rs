@@ -1,5 +1,6 @@
 //! The integration tests of the core, in one binary; files are named for behaviours.
 
+mod adapters;
 mod fuzz_bodies;
 mod idle_state;
 mod interest;

@@ -81,6 +81,20 @@ fn events_tell_of_members_entries_and_agreement() {
 }
 
 #[test]
+fn events_tell_of_being_cut_off() {
+    let mut agents = Agent::swarm(2);
+    let events = Stream::open(&agents[0], &["events"]);
+    agents[1].child.kill().unwrap();
+    for event in ["quorum_lost", "isolated"] {
+        events.sees(event, |line| *line == json!({"event": event}));
+    }
+    let _third = Agent::start(&["--join", &agents[0].bind]);
+    for event in ["reconnected", "quorum_regained"] {
+        events.sees(event, |line| *line == json!({"event": event}));
+    }
+}
+
+#[test]
 fn a_stream_of_an_agent_that_is_killed_is_an_error() {
     let mut agent = Agent::start(&[]);
     let mut watch = Stream::open(&agent, &["watch"]);
