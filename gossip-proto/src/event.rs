@@ -124,6 +124,9 @@ pub enum MemberChange {
     Returned,
     /// Its address or tags are new, or it has gone to sleep or woken.
     Updated,
+    /// It is not in the table any more, whose room another member needed: this node's sample of the swarm is not a list of
+    /// all. It may well be alive; nothing more is told of it unless it [`Joined`](Self::Joined) the table again.
+    Evicted,
 }
 
 /// What happened to an entry.

@@ -12,6 +12,7 @@ mod messages;
 mod output;
 mod receipts;
 mod rest;
+mod sample;
 mod saved;
 mod timeout;
 
@@ -159,6 +160,8 @@ pub struct Node<'a> {
     paths: Paths,
     forwards: Forwards,
     foreign: Foreign,
+    /// When somebody of whom a sample was told was last pinged.
+    looked_at: Instant,
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
@@ -311,6 +314,7 @@ impl<'a> Node<'a> {
             paths: Paths::default(),
             forwards: Forwards::default(),
             foreign: Foreign::default(),
+            looked_at: Instant::ZERO,
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
             replies: Replies::default(),

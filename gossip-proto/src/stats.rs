@@ -86,10 +86,12 @@ counters! {
     messages_missed,
     /// Messages that no rule allows: too long, too long-lived, or before the time is known.
     refused_message,
-    /// Members that found no free slot.
+    /// Members that found no free slot, and in a sample records of members that were not looked into.
     members_refused,
-    /// Dead or left members that were forgotten early to make room.
+    /// Members that gave way to others: dead or left ones forgotten early, and live ones pushed out of a sample.
     members_evicted,
+    /// Rumors about members that this node does not hold that gave way before they were passed on often enough.
+    rumors_dropped,
     /// Tags that found no room; the member is kept without them.
     tags_dropped,
     /// Probes that nobody answered, directly or through relays.

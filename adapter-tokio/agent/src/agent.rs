@@ -330,6 +330,7 @@ fn word(change: api::MemberChange) -> &'static str {
         api::MemberChange::Left => "left",
         api::MemberChange::Returned => "returned",
         api::MemberChange::Updated => "new address or tags",
+        api::MemberChange::Evicted => "gave way to another in a full table",
     }
 }
 

@@ -310,6 +310,7 @@ pub(crate) enum MemberChange {
     Left,
     Returned,
     Updated,
+    Evicted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

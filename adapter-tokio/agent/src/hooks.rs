@@ -35,6 +35,8 @@ pub(crate) enum Occasion {
     Returned,
     /// A member's address or tags are new.
     Updated,
+    /// A member gave way to another in a table that is full.
+    Evicted,
     /// This agent has been taken in.
     SelfJoined,
     /// This agent's farewell has gone out.
@@ -82,6 +84,7 @@ impl Occasion {
                 MemberChange::Left => Self::Left,
                 MemberChange::Returned => Self::Returned,
                 MemberChange::Updated => Self::Updated,
+                MemberChange::Evicted => Self::Evicted,
             },
             api::Event::Entry { .. } => Self::Entry,
             api::Event::Message { .. } => Self::Message,

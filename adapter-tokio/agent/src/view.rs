@@ -165,6 +165,7 @@ pub(crate) fn change(change: proto::MemberChange) -> api::MemberChange {
         proto::MemberChange::Left => api::MemberChange::Left,
         proto::MemberChange::Returned => api::MemberChange::Returned,
         proto::MemberChange::Updated => api::MemberChange::Updated,
+        proto::MemberChange::Evicted => api::MemberChange::Evicted,
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Foreign {
     /// Two Bloom filters of 512 bits: this period's and the last one's.
     seen: [[u32; 16]; 2],
     period: u32,
+    dropped: u32,
 }
 
 impl Foreign {
@@ -71,13 +72,31 @@ impl Foreign {
         true
     }
 
-    /// Takes in that a stranger is alive: of interest only if something else is being said of it.
-    pub(crate) fn alive(&mut self, item: &MemberItem<'_>, left: u8) {
-        let said = self.rumors.iter_mut().find(|rumor| rumor.id == item.id);
-        if let Some(rumor) = said.filter(|rumor| newer(item.incarnation, rumor.incarnation)) {
-            let (incarnation, addr) = (item.incarnation, item.addr);
-            *rumor = Rumor { incarnation, state: MemberState::Alive, addr, left, ..*rumor };
+    /// Takes in that a stranger is alive: it has joined, or refutes what is said of it. No `news` is what somebody merely
+    /// holds: of interest only if something older is being said.
+    pub(crate) fn alive(&mut self, now: Instant, item: &MemberItem<'_>, news: bool, left: u8) -> bool {
+        let MemberItem { id, incarnation, addr, .. } = *item;
+        let state = MemberState::Alive;
+        let rumor = Rumor { id, incarnation, state, by: id, addr, left };
+        let newest = match self.rumors.iter_mut().find(|rumor| rumor.id == id) {
+            Some(said) => {
+                let newer = newer(incarnation, said.incarnation);
+                if newer {
+                    *said = rumor;
+                }
+                return newer;
+            }
+            None => news && self.is_new(now, id, incarnation, state),
+        };
+        if newest {
+            self.push(rumor);
         }
+        newest
+    }
+
+    /// How many rumors gave way too early since the last call.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        u64::from(core::mem::take(&mut self.dropped))
     }
 
     /// The next rumor to pass on.
@@ -116,7 +135,8 @@ impl Foreign {
 
     fn push(&mut self, rumor: Rumor) {
         if self.rumors.is_full() {
-            self.rumors.pop_front();
+            let dropped = self.rumors.pop_front().is_some_and(|rumor| rumor.left > 0);
+            self.dropped = self.dropped.saturating_add(u32::from(dropped));
         }
         // There is room now.
         let _ = self.rumors.push_back(rumor);

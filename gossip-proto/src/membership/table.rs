@@ -4,7 +4,9 @@
 //! know: what makes a member alive or dead, nor when anything is sent.
 //! When full: a dead or left member, the one nearest to being forgotten, gives way. If all are live, the table becomes a
 //! sample of the swarm: every node ranks all others by a hash of its own, and those with the lowest ranks stay. So
-//! every member is in as many tables as any other, and who is in one says nothing about who is in the next.
+//! every member is in as many tables as any other, and who is in one says nothing about who is in the next. A sample
+//! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
+//! application is told who gave way.
 
 use core::hash::Hasher;
 
@@ -43,6 +45,9 @@ pub(crate) struct Members<'a> {
     /// A member was forgotten before the application was told the last of it.
     lagged: bool,
     tally: Tally,
+    /// Who gave way and was told alive; how many gave way since somebody asked.
+    evicted: heapless::Deque<NodeId, EVICTED_MAX>,
+    evictions: u32,
     /// Whether live members were turned away for want of room: the table is a sample.
     sample: bool,
     /// The key of the ranks, and where the draws among the peers have come to.
@@ -77,6 +82,8 @@ impl<'a> Members<'a> {
             agreeing: 0,
             lagged: false,
             tally: Tally::ALONE,
+            evicted: heapless::Deque::new(),
+            evictions: 0,
             sample: false,
             rank_key,
             draw: u32::from_le_bytes([rank_key[0], rank_key[1], rank_key[2], rank_key[3]]) | 1,
@@ -113,7 +120,10 @@ impl<'a> Members<'a> {
         let Some(slot) = self.slots.get(ix).filter(|slot| slot.in_use) else { return Link::NONE };
         let tags = slot.tags;
         self.tally.moved(Some(slot.state), None);
-        self.lagged |= slot.told != Told::Nothing && slot.told != slot.state.into();
+        if matches!(slot.told, Told::Alive | Told::Suspect) {
+            // Its slot is needed, so what there is to tell of it is kept apart.
+            self.lagged |= self.evicted.push_back(slot.id).is_err();
+        }
         self.disagree(ix);
         self.leave_peers(ix);
         self.index.remove(&mut self.cells, ix);
@@ -311,6 +321,9 @@ impl<'a> Members<'a> {
 
     /// The next member that is not what the application was told, and how it differs.
     pub(crate) fn poll_change(&mut self) -> Option<(NodeId, MemberChange)> {
+        if let Some(id) = self.evicted.pop_front() {
+            return Some((id, MemberChange::Evicted));
+        }
         while let Some(ix) = List::<Changed>::pop_front(&mut self.changed, &mut self.slots) {
             let slot = self.slots.get_mut(ix)?;
             let (told, updated) = (slot.told, core::mem::take(&mut slot.updated));
@@ -323,7 +336,10 @@ impl<'a> Members<'a> {
             let change = match (told, slot.state) {
                 (Told::Nothing, MemberState::Alive) => MemberChange::Joined,
                 // Never told that it was there: then neither that it has gone.
-                (Told::Nothing, MemberState::Dead | MemberState::Left) => continue,
+                (Told::Nothing, MemberState::Dead | MemberState::Left) => {
+                    slot.told = Told::Nothing;
+                    continue;
+                }
                 (Told::Nothing | Told::Dead | Told::Left, MemberState::Suspect) => {
                     // Two differences: it is there, and it is suspected.
                     slot.told = Told::Alive;
@@ -480,16 +496,36 @@ impl<'a> Members<'a> {
             self.fresh += 1;
             return Some((self.fresh - 1, Link::NONE));
         }
-        // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
-        let due = self.deadlines.first_slots(&self.rows).take(EVICT_LOOK);
-        let dead = { due }.find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()));
-        let ix = match dead {
+        let ix = match self.spare_dead() {
             Some(ix) => ix,
             None => self.outranked(newcomer)?,
         };
+        self.evictions = self.evictions.saturating_add(1);
         let orphan = self.remove(ix);
         self.free = self.slots.get(ix)?.tags;
         Some((ix, orphan))
+    }
+
+    /// Whether a slot is free, or would be freed for this one.
+    pub(crate) fn admits(&mut self, id: NodeId) -> bool {
+        self.free.get().is_some()
+            || self.fresh < self.slots.len()
+            || self.spare_dead().is_some()
+            || self.outranked(id).is_some()
+    }
+
+    /// The dead member that is nearest to being forgotten, if there are more of them than a sample keeps.
+    fn spare_dead(&self) -> Option<usize> {
+        let dead = self.index.len().saturating_sub(self.peers + 1);
+        let kept = if self.sample { self.slots.len() / DEAD_KEPT_PART } else { 0 };
+        // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
+        let due = self.deadlines.first_slots(&self.rows).take(if dead > kept { EVICT_LOOK } else { 0 });
+        { due }.find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()))
+    }
+
+    /// How many members gave way since the last call.
+    pub(crate) fn take_evictions(&mut self) -> u64 {
+        u64::from(core::mem::take(&mut self.evictions))
     }
 
     /// Of a few random peers the one with the greatest rank, if the newcomer's is lower: drawn often enough, those with
@@ -552,5 +588,9 @@ impl<'a> Members<'a> {
 
 /// How many peers are looked at for one that a newcomer outranks: a guess that bounds the call.
 const RANK_LOOK: usize = 8;
+/// Who gave way waits to be told: beyond this many the application is told to read anew. A guess: it polls often.
+const EVICTED_MAX: usize = 4;
+/// The part of a sample that dead members keep: enough to find a lost half by, too few to make the sample smaller.
+const DEAD_KEPT_PART: usize = 16;
 /// How many deadlines are looked at for a dead member to forget: a guess that bounds the call.
 const EVICT_LOOK: usize = 16;

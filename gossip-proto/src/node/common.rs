@@ -72,6 +72,8 @@ impl Node<'_> {
     /// Keeps the moment at which agreement was last reached or lost.
     pub(super) fn note_convergence(&mut self, now: Instant) {
         self.members.settle_tally();
+        self.stats.members_evicted += self.members.take_evictions();
+        self.stats.rumors_dropped += self.foreign.take_dropped();
         let converged = self.convergence().is_converged();
         if core::mem::replace(&mut self.converged, converged) != converged {
             self.since = now;

@@ -37,6 +37,8 @@ pub(super) enum Errand {
     GiveAll(Key, u32),
     /// Who we are and whom we know, for a newcomer who has no slot here.
     Welcome,
+    /// Some of a sample, for somebody who asked, with a slot or without.
+    Show,
 }
 
 /// The entries that were asked for lately, so that two offers of one entry do not fetch it twice.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::sample::SAMPLE;
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
 use crate::error::Rejected;
@@ -27,7 +28,7 @@ pub(super) struct Context {
     /// Whether a relay passed it on.
     pub(super) forwarded: bool,
     /// Whether the sender was not there before this datagram.
-    arrived: bool,
+    pub(super) arrived: bool,
     /// What it carries is no news: a comparison showed that it was missing here.
     pub(super) copies: bool,
 }
@@ -113,7 +114,8 @@ impl Node<'_> {
             };
             self.drop_tags(orphan);
             self.members.update(ix, |slot| slot.incarnation = header.incarnation);
-            self.member_changed(now, ix, true);
+            // That a sample holds somebody now says nothing of that one.
+            self.member_changed(now, ix, !self.members.is_sample());
             self.settle_in(now, ix);
             return Some((ix, true));
         };
@@ -182,6 +184,7 @@ impl Node<'_> {
             Message::Nack(number) => self.prober.nack(number),
             Message::Join(item) => {
                 self.take_member(context, &item);
+                self.announce_newcomer(context, item.id);
                 match context.peer {
                     Some(ix) if item.id == context.sender => self.welcome(ix, context.arrived),
                     Some(_) => {}
@@ -212,8 +215,8 @@ impl Node<'_> {
                 None => self.errand(context.from, Some(context.sender), Errand::Give(key)),
             },
             Message::Root { table, digest } => {
-                if table == Table::Members && self.members.is_sample() {
-                    return;
+                if table == Table::Members && (digest == SAMPLE || self.members.is_sample()) {
+                    return self.show_some(context, digest == SAMPLE);
                 }
                 let equal = digest == self.digest_with(table, context.peer);
                 self.note_equal(context, table, equal);
@@ -335,13 +338,15 @@ impl Node<'_> {
     }
 
     fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
+        if self.is_stranger(context.sender, item.id) {
+            return self.hear_of(context, item);
+        }
         let news = self.is_newer(item);
         self.excuse_sleeper(item);
         let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
-            let left = self.transmissions();
-            return self.foreign.alive(item, left);
+            return self.pass_on_alive(context, item);
         }
         if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
             if news {

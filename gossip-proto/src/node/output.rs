@@ -1,5 +1,6 @@
 //! Datagrams out: where the next one goes, and what it carries.
 
+use super::sample::SAMPLE;
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::Transmit;
 use crate::addr::{Addr, NodeId};
@@ -212,6 +213,7 @@ impl Node<'_> {
                         Some(0)
                     }
                     Errand::Welcome => self.push_welcome(filling, limit),
+                    Errand::Show => self.push_shown(filling, limit),
                     _ => filling.push(&self.errand_message(&direct), false, limit),
                 }
             } else {
@@ -254,7 +256,9 @@ impl Node<'_> {
                 let (origin, base) = origin_of(key);
                 Message::Missing(Missing { origin, base, wanted })
             }
-            Errand::Join | Errand::Welcome => Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY)),
+            Errand::Join | Errand::Welcome | Errand::Show => {
+                Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY))
+            }
         }
     }
 
@@ -288,12 +292,25 @@ impl Node<'_> {
             filling.foreign_left -= 1;
             self.foreign.passed_on();
         }
-        while filling.shuffle_left > 0 && self.members.is_sample() {
+        if self.members.is_sample() {
+            let shown = core::mem::take(&mut filling.shuffle_left);
+            used += self.push_peers(filling, shown, credit.saturating_sub(used));
+        }
+        used
+    }
+
+    fn push_shown(&mut self, filling: &mut Filling<'_>, limit: usize) -> Option<usize> {
+        Some(self.push_peers(filling, SHUFFLE, limit))
+    }
+
+    /// Writes so many random peers, or as many as fit.
+    fn push_peers(&mut self, filling: &mut Filling<'_>, count: usize, limit: usize) -> usize {
+        let mut used = 0;
+        for _ in 0..count {
             let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
             let Some(item) = self.members.peer(position).and_then(|ix| self.member_item(ix)) else { break };
-            let Some(len) = filling.push(&Message::Alive(item), true, credit.saturating_sub(used)) else { break };
+            let Some(len) = filling.push(&Message::Alive(item), true, limit.saturating_sub(used)) else { break };
             used += len;
-            filling.shuffle_left -= 1;
         }
         used
     }
@@ -405,17 +422,14 @@ impl Node<'_> {
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
         for (table, session) in Table::ALL.into_iter().zip(&self.sessions) {
-            // While a comparison is under way the answer is known: not equal. Two samples never are.
+            // While a comparison is under way the answer is known: not equal. Two samples never are: they are shown.
             let sample = table == Table::Members && self.members.is_sample();
             let none = table == Table::Messages && !self.store.has_windows();
-            if session.with().is_some() || sample || none || table == Table::Entries && !quiet {
+            if session.with().is_some() || none || table == Table::Entries && !quiet {
                 continue;
             }
-            let _ = filling.push(
-                &Message::Root { table, digest: self.digest_with(table, filling.to.slot) },
-                false,
-                usize::MAX,
-            );
+            let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot) };
+            let _ = filling.push(&Message::Root { table, digest }, false, usize::MAX);
         }
     }
 
@@ -628,7 +642,7 @@ fn push_part(
 /// How many destinations that yield nothing are tried in one call.
 const TRIES_MAX: usize = 64;
 /// How many members of a sample each round shows: a record takes about 20 bytes.
-const SHUFFLE: usize = 4;
+const SHUFFLE: usize = 6;
 /// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
 const PASSED_MAX: usize = 4096;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.

@@ -258,7 +258,8 @@ impl Node<'_> {
             let known = contact.id.and_then(|id| self.members.find(id)).and_then(|ix| self.members.get(ix));
             !known.is_some_and(|slot| slot.is_live() && slot.addr == contact.addr)
         });
-        let contact = contact.map(|contact| contact.addr);
+        let contact =
+            contact.filter(|contact| !self.greet_contact(contact.addr, contact.id)).map(|contact| contact.addr);
         let start = self.rng.below(self.members.fresh().max(1) as u32) as usize;
         let dead = (0..self.members.fresh().min(HEAL_LOOK)).find_map(|offset| {
             let ix = (start + offset) % self.members.fresh().max(1);

@@ -8,6 +8,7 @@ mod invariants;
 mod lifetimes;
 mod membership_paths;
 mod membership_quorum;
+mod membership_sample;
 mod membership_sleep;
 mod messages;
 mod readme;

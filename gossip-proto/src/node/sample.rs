@@ -1,0 +1,81 @@
+//! A table that is a sample of the swarm: whom it takes in, and what it passes on about the others.
+//!
+//! A sample takes in nobody at second hand. What others show of their samples is a hint: who would be admitted is pinged,
+//! and enters by the answer. So a record of somebody who is dead, which goes round for as long as anybody shows it, brings
+//! nobody back, and each slot holds a member that this node has heard itself.
+
+use super::input::Context;
+use super::{Errand, Node};
+use crate::addr::{Addr, NodeId};
+use crate::time::Instant;
+use crate::wire::MemberItem;
+
+impl Node<'_> {
+    /// Whether this is somebody else than the sender whom a sample does not hold.
+    pub(super) fn is_stranger(&self, sender: NodeId, id: NodeId) -> bool {
+        self.members.is_sample() && id != sender && self.members.find(id).is_none()
+    }
+
+    /// Takes in what was said of a stranger who is said to be alive: passed on if it is news, looked into if there is a
+    /// place for it.
+    pub(super) fn hear_of(&mut self, context: &Context, item: &MemberItem<'_>) {
+        self.pass_on_alive(context, item);
+        // One per interval bounds what records that were made up can set off; a true one is shown again.
+        let early =
+            self.looked_at != Instant::ZERO && context.now < self.looked_at + self.config.gossip_interval / LOOKS;
+        if early || !self.members.admits(item.id) {
+            self.stats.members_refused += 1;
+            return;
+        }
+        self.looked_at = context.now;
+        let number = self.rng.secret() as u32;
+        self.errand(item.addr, Some(item.id), Errand::Ping(number));
+    }
+
+    /// Passes on that somebody is alive whom this node does not hold.
+    pub(super) fn pass_on_alive(&mut self, context: &Context, item: &MemberItem<'_>) {
+        let left = self.transmissions();
+        if self.foreign.alive(context.now, item, !context.copies, left) {
+            self.rounds.hasten(context.now);
+        }
+    }
+
+    /// A sample asks for some of ours, as it has shown some of its own: who is in no other sample is told of nobody
+    /// otherwise.
+    pub(super) fn show_some(&mut self, context: &Context, asked: bool) {
+        if asked && self.members.peers() > 0 {
+            self.errand(context.from, Some(context.sender), Errand::Show);
+        }
+    }
+
+    /// Whether a contact is one that has answered before and is merely not in this sample: most are not. It is pinged once
+    /// in a while, which introduces two parts of a swarm to each other, and need not take anybody in.
+    pub(super) fn greet_contact(&mut self, addr: Addr, id: Option<NodeId>) -> bool {
+        let known = id.is_some_and(|id| self.members.find(id).is_none());
+        if !known || !self.members.is_sample() || self.isolated {
+            return false;
+        }
+        if self.rng.below(GREET_TURNS) == 0 {
+            let number = self.rng.secret() as u32;
+            self.errand(addr, None, Errand::Ping(number));
+        }
+        true
+    }
+
+    /// Somebody has joined here and is in this sample: that is news for the other samples.
+    pub(super) fn announce_newcomer(&mut self, context: &Context, id: NodeId) {
+        let Some(ix) = context.peer.filter(|_| context.arrived && id == context.sender) else { return };
+        if self.members.is_sample() {
+            self.members.heat(ix, self.transmissions());
+            self.rounds.hasten(context.now);
+        }
+    }
+}
+
+/// The digest by which a sample says that it is one, in place of that of its members, and asks to be shown some.
+pub(super) const SAMPLE: u64 = 0;
+/// A contact outside the sample is pinged once in so many searches for lost parts: all nodes may have the same contact, and
+/// at 10,000 nodes it hears 60 such pings per second.
+const GREET_TURNS: u32 = 32;
+/// How many strangers are looked at per gossip interval, while records of them come in: 24 bytes each.
+const LOOKS: u32 = 8;
