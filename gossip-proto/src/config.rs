@@ -70,6 +70,62 @@ pub struct Config {
     /// same on all nodes. Beyond it what was deleted may return with them. A member that is forgotten (`forget_after`) is
     /// not waited for either. Default 7 days; embedded 1 day.
     pub horizon: Duration,
+    /// How values of [`Kind::App`](crate::Kind::App) join. A node without it refuses entries of these kinds, and never
+    /// agrees with those that hold some: all nodes of a swarm have the same, or none. Default: none.
+    pub merge: Option<Merge>,
+}
+
+/// How an application joins two values of [`Kind::App`](crate::Kind::App): a function of the kind's number, the two
+/// values, and where to write the join; returns its length.
+///
+/// It must be associative, commutative and idempotent over all bytes whatsoever, since what comes from the network is
+/// handed to it too; [`Merge::check`] tries three of them. The join may be as long as both values together, and as an
+/// entry's value may be; a returned length beyond the room there is refuses the value that came in.
+#[derive(Clone, Copy)]
+pub struct Merge(pub fn(kind: u8, a: &[u8], b: &[u8], join: &mut [u8]) -> usize);
+
+impl Merge {
+    /// Whether three values join alike in any order and grouping, and none changes by joining what it holds already;
+    /// `scratch` is as long as four joins. For tests of an application's own function.
+    #[must_use]
+    pub fn check(&self, kind: u8, values: [&[u8]; 3], scratch: &mut [u8]) -> bool {
+        let Some((ab, rest)) = scratch.split_at_mut_checked(scratch.len() / 4) else { return false };
+        let (abc, rest) = rest.split_at_mut(ab.len());
+        let (one, two) = rest.split_at_mut(ab.len());
+        let join = |a: &[u8], b: &[u8], to: &mut [u8]| Some((self.0)(kind, a, b, to)).filter(|len| *len <= to.len());
+        let mut all = || {
+            let [a, b, c] = values;
+            let orders = [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]];
+            let ab_len = join(a, b, ab)?;
+            let len = join(ab.get(..ab_len)?, c, abc)?;
+            let abc = abc.get(..len)?;
+            let mut same = true;
+            for [a, b, c] in orders {
+                let len = join(a, b, one)?;
+                let end = join(one.get(..len)?, c, two)?;
+                same &= two.get(..end)? == abc;
+                let end = join(c, one.get(..len)?, two)?;
+                same &= two.get(..end)? == abc;
+                let end = join(abc, a, two)?;
+                same &= two.get(..end)? == abc;
+            }
+            Some(same)
+        };
+        all() == Some(true)
+    }
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Merge(..)")
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Merge {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Merge(..)");
+    }
 }
 
 /// The 128-bit name of a swarm, from which the keys of all hashes derive.
@@ -190,6 +246,7 @@ impl Config {
             clock_skew_max: Duration::from_secs(30),
             floor_margin: Duration::from_secs(600),
             horizon: Duration::from_secs(7 * 24 * 3600),
+            merge: None,
         }
     }
 

@@ -56,7 +56,8 @@ pub enum PutError {
         /// How many bytes the table holds.
         max: usize,
     },
-    /// The entry exists with another kind; delete it first.
+    /// The key is held with another kind, deleted or not; or the kind is written by other verbs (counters, sets), or
+    /// joins by a function that [`Config::merge`](crate::Config::merge) does not give.
     Kind,
     /// The key's hash is that of another key (2^-96): choose another key.
     Collision,
@@ -242,7 +243,7 @@ impl fmt::Display for PutError {
             Self::ValueLen { max } => write!(f, "key and value together take at most {max} bytes"),
             Self::EntriesFull { max } => write!(f, "all {max} entries are in use"),
             Self::BytesFull { max } => write!(f, "all {max} bytes for entries are in use"),
-            Self::Kind => f.write_str("the entry exists with another kind"),
+            Self::Kind => f.write_str("the key has another kind, or the kind cannot be put"),
             Self::Unwanted => {
                 f.write_str("this node has not subscribed to the key's topic, or has no room for all of it")
             }

@@ -1,6 +1,9 @@
 //! What the application is told: differences between what is and what it was last told.
 
+use core::time::Duration;
+
 use crate::addr::NodeId;
+use crate::state::Kind;
 
 /// Something that changed since the application last asked. A key is borrowed from the node: copy it before acting on it.
 pub type Event<'a> = EventWith<&'a [u8]>;
@@ -15,7 +18,7 @@ pub type OwnedEvent = EventWith<alloc::sync::Arc<[u8]>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum EventWith<Key> {
+pub enum EventWith<Bytes> {
     /// This node has been answered by a member: it belongs to a swarm.
     Joined,
     /// The farewell has gone out: this node will not act again.
@@ -29,8 +32,12 @@ pub enum EventWith<Key> {
     },
     /// An entry is not what it was. Read it with [`Node::get`](crate::Node::get).
     Entry {
-        /// The entry's key.
-        key: Key,
+        /// The entry's key; of counters and sets, theirs.
+        key: Bytes,
+        /// How it merges: a counter and a set are read with verbs of their own.
+        kind: Kind,
+        /// Of a set, the element that this is about; of a counter, which part of it; else empty.
+        part: Bytes,
         /// What happened to it.
         change: EntryChange,
         /// Whether a value was lost, or a sibling dropped, since this entry was last told.
@@ -39,13 +46,13 @@ pub enum EventWith<Key> {
     /// A message of another node: told once in the life of this node, in no order. It is kept until it is told or over.
     Message {
         /// The topic that it was published with.
-        topic: Key,
+        topic: Bytes,
         /// The life of the node that published it: new with each start of a node.
         origin: u64,
         /// Its number there: 0, 1, 2, …
         sequence: u32,
         /// The message.
-        bytes: Key,
+        bytes: Bytes,
     },
     /// Messages of an origin were missed for good: the last message that they came with is over. What was over before this
     /// node first heard of the origin does not count.
@@ -71,6 +78,15 @@ pub enum EventWith<Key> {
     HorizonPassed,
     /// More than half of the remembered members live again.
     QuorumRegained,
+    /// Two members at least take the time to be another: stamps of this node are refused (it is `ahead`), or it refuses
+    /// theirs. Told once, until its wall clock is set ([`Node::handle_wall_clock`](crate::Node::handle_wall_clock)); what it
+    /// wrote while it was ahead is then corrected.
+    ClockDiffers {
+        /// Whether it is this node's clock that is ahead of the other.
+        ahead: bool,
+        /// How far they are apart.
+        by: Duration,
+    },
     /// The announcement of [`Node::sleep`](crate::Node::sleep) has gone out: the device may switch off.
     Asleep,
     /// There was no room for all entries: this node holds less of its heaviest topic from now on, and dropped what is
@@ -80,19 +96,22 @@ pub enum EventWith<Key> {
     Lagged,
 }
 
-impl<Key> EventWith<Key> {
+impl<Bytes> EventWith<Bytes> {
     /// The same event with another kind of bytes.
-    pub fn map_key<Other>(self, map: impl Fn(Key) -> Other) -> EventWith<Other> {
+    pub fn map_key<Other>(self, map: impl Fn(Bytes) -> Other) -> EventWith<Other> {
         match self {
             Self::Joined => EventWith::Joined,
             Self::Left => EventWith::Left,
             Self::Member { id, change } => EventWith::Member { id, change },
-            Self::Entry { key, change, conflict } => EventWith::Entry { key: map(key), change, conflict },
+            Self::Entry { key, kind, part, change, conflict } => {
+                EventWith::Entry { key: map(key), kind, part: map(part), change, conflict }
+            }
             Self::Message { topic, origin, sequence, bytes } => {
                 EventWith::Message { topic: map(topic), origin, sequence, bytes: map(bytes) }
             }
             Self::Missed { origin, count } => EventWith::Missed { origin, count },
             Self::HorizonPassed => EventWith::HorizonPassed,
+            Self::ClockDiffers { ahead, by } => EventWith::ClockDiffers { ahead, by },
             Self::Converged => EventWith::Converged,
             Self::Diverged => EventWith::Diverged,
             Self::Isolated => EventWith::Isolated,

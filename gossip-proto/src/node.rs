@@ -7,6 +7,7 @@ mod forward;
 mod input;
 mod interest;
 mod isolation;
+mod kinds;
 mod lifetimes;
 mod messages;
 mod output;
@@ -14,6 +15,7 @@ mod receipts;
 mod rest;
 mod sample;
 mod saved;
+mod skew;
 mod timeout;
 
 use core::mem::MaybeUninit;
@@ -40,6 +42,7 @@ use interest::Shedding;
 use lifetimes::Floor;
 pub use receipts::Holders;
 pub use saved::SavedLife;
+use skew::Skew;
 use timeout::Timers;
 
 /// A datagram to send.
@@ -151,6 +154,7 @@ pub struct Node<'a> {
     members: Members<'a>,
     store: Store<'a>,
     clock: Clock,
+    skew: Skew,
     /// The writer in the versions of this life (rule R2).
     life: u64,
     /// The digest of all entries that datagrams carry.
@@ -306,6 +310,7 @@ impl<'a> Node<'a> {
             members,
             store,
             clock: Clock::new(config.clock_skew_max),
+            skew: Skew::default(),
             life: rng.secret(),
             rng,
             root: 0,
@@ -375,7 +380,7 @@ impl<'a> Node<'a> {
     /// it hears. A reading outside the years 2020 to 2099 is that of a clock that was never set, and is not taken.
     pub fn handle_wall_clock(&mut self, now: Instant, unix_micros: u64) {
         let now = self.advance(now);
-        self.clock.set_wall(now, unix_micros);
+        self.set_clock(now, unix_micros);
         self.tell_time(now);
     }
 
@@ -401,7 +406,8 @@ impl<'a> Node<'a> {
             return Some(Event::Member { id, change });
         }
         if let Some((slot, change, conflict)) = self.store.poll_change() {
-            return Some(Event::Entry { key: self.store.key(slot), change, conflict });
+            let (key, kind, part) = self.store.name(slot);
+            return Some(Event::Entry { key, kind, part, change, conflict });
         }
         if core::mem::take(&mut self.floor.passed) {
             return Some(Event::HorizonPassed);
@@ -410,6 +416,9 @@ impl<'a> Node<'a> {
             return self.poll_message();
         }
         if let Some(event) = self.poll_isolation() {
+            return Some(event);
+        }
+        if let Some(event) = self.poll_skew() {
             return Some(event);
         }
         if core::mem::take(&mut self.shedding.untold) {
@@ -499,12 +508,15 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Writes an entry.
+    /// Writes an entry, upon what is held of it: siblings are resolved by it, and values that join are joined.
     ///
     /// # Errors
     /// What does not fit, with the limit; nothing is changed.
     #[inline(never)]
     pub fn put(&mut self, now: Instant, key: &[u8], value: &[u8], options: PutOptions) -> Result<(), PutError> {
+        if options.kind.is_part() {
+            return Err(PutError::Kind);
+        }
         self.write(now, key, Some(value), options).map(|_| ())
     }
 
@@ -540,8 +552,8 @@ impl<'a> Node<'a> {
         self.store.entry(self.store.find(key)?)
     }
 
-    /// All entries whose keys begin with `prefix`, ordered by the hash of their topic and then of their key. A prefix that
-    /// holds a `/` costs as much as its topic has entries; any other costs as much as there are entries.
+    /// All entries whose keys begin with `prefix`, ordered by the hash of their topic and then of their key; of counters
+    /// and sets one for each part, with the key of the counter or set. A prefix that holds a `/` costs as much as its topic has entries; any other costs as much as there are entries.
     pub fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
         self.store.scan(prefix)
     }

@@ -44,6 +44,8 @@ counters! {
     refused_incarnation,
     /// Stamps further ahead than `clock_skew_max`.
     refused_stamp,
+    /// Times that another node refused an entry of ours, for a stamp too far ahead of its clock.
+    stamps_refused,
     /// Entries that found no free slot or no free bytes.
     refused_full,
     /// Entries of topics that this node did not subscribe to, or has no room for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gossip_smol::proto::EntryChange;
+use gossip_smol::proto::{EntryChange, Kind};
 use gossip_smol::{EntryEvent, Event, Events, Lagged, WaitError};
 use smol::future::yield_now;
 
@@ -15,7 +15,16 @@ fn put_here_get_there() {
         let mut entries = b.handle.entry_events();
         a.put("config/color", "blue");
         let told = soon("b is told", entries.next()).await.unwrap().unwrap();
-        assert_eq!(told, EntryEvent { key: (*b"config/color").into(), change: EntryChange::Put, conflict: false });
+        assert_eq!(
+            told,
+            EntryEvent {
+                key: (*b"config/color").into(),
+                kind: Kind::Register,
+                part: [].into(),
+                change: EntryChange::Put,
+                conflict: false,
+            }
+        );
         assert_eq!(b.get("config/color").as_deref(), Some(&b"blue"[..]));
 
         assert!(b.handle.with(|node, now| node.delete(now, b"config/color")).unwrap());

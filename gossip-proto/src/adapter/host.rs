@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 
 use super::{EVENTS_MAX, Life, SocketStats, WALL_CLOCK_INTERVAL};
-use crate::{EntryChange, Event, Instant, Lifecycle, MemberChange, Node, NodeId, OwnedEvent};
+use crate::{EntryChange, Event, Instant, Kind, Lifecycle, MemberChange, Node, NodeId, OwnedEvent};
 
 /// A member is not what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct MemberEvent {
 pub struct EntryEvent {
     /// The entry's key, shared by all readers.
     pub key: Arc<[u8]>,
+    /// How it merges: counters and sets are read with verbs of their own.
+    pub kind: Kind,
+    /// Of a set, the element that this is about; of a counter, which part of it; else empty.
+    pub part: Arc<[u8]>,
     /// What happened to it.
     pub change: EntryChange,
     /// Whether a value was lost, or a sibling dropped, since this entry was last told.
@@ -67,9 +71,13 @@ impl Topic {
     pub fn of(event: &Result<OwnedEvent, Lagged>) -> Self {
         match event {
             &Ok(OwnedEvent::Member { id, change }) => Self::Member(MemberEvent { id, change }),
-            Ok(OwnedEvent::Entry { key, change, conflict }) => {
-                Self::Entry(EntryEvent { key: key.clone(), change: *change, conflict: *conflict })
-            }
+            Ok(OwnedEvent::Entry { key, kind, part, change, conflict }) => Self::Entry(EntryEvent {
+                key: key.clone(),
+                kind: *kind,
+                part: part.clone(),
+                change: *change,
+                conflict: *conflict,
+            }),
             Ok(OwnedEvent::Message { .. } | OwnedEvent::Missed { .. }) => Self::Message,
             Err(lagged) => Self::All(*lagged),
             Ok(_) => Self::None,

@@ -49,7 +49,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(23) {
+    let message = match choices.below(24) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -64,10 +64,23 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         6 => Message::Dead(accusation(choices)),
         7 => Message::Left { id: id(choices), incarnation: number(choices) },
         8..=10 => {
-            let (kind, key, version) = (choices.byte() % 4, choices.key(), version(choices));
+            let (kind, mut key, mut version) = (choices.byte() % 16, choices.key(), version(choices));
+            let mut value = choices.some_bytes(12);
+            if matches!(kind, 2..=4 | 8..) && choices.below(8) != 0 {
+                // Where values join, the writer is an epoch, and the context is of earlier ones.
+                version.writer = [0, version.stamp / 2, version.stamp][choices.below(3)];
+                version.context.retain(|seen| seen.stamp < version.writer);
+            }
+            if kind == 4 && choices.below(8) != 0 {
+                key.extend(id(choices).0.to_le_bytes());
+                value.truncate(4);
+                value.iter_mut().for_each(|number| *number = *number % 100 + 1);
+            }
+            if kind == 5 && choices.below(8) != 0 {
+                key.push((key.len() / 2) as u8);
+            }
             // None, one that a test lives through, one of any length.
             let ttl = [0, choices.byte().into(), number(choices)][choices.below(3)];
-            let value = choices.some_bytes(12);
             let value = (choices.below(4) != 0).then_some(&*value);
             // Full is no matter: the datagram is long enough for most.
             _ = writer.push(&Message::Entry(EntryItem { kind, key: &key, version, ttl, value }), usize::MAX);
@@ -92,6 +105,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             let (clock, floor) = (stamp(choices), (stamp(choices) / 1_000_000) as u32);
             Message::Floor { clock, floor, level: choices.below(2) == 0 }
         }
+        22 => Message::Ahead { key: hash(choices), now: stamp(choices) },
         15 => {
             bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices, told) };
             Message::Forward { to: id(choices), payload: &bytes }

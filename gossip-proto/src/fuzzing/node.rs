@@ -10,13 +10,13 @@ use std::vec::Vec;
 
 use super::{Choices, forge};
 use crate::{
-    Addr, Config, Convergence, EntryChange, Event, Instant, JoinError, Kind, Lifecycle, MemberState, Node, NodeId,
-    PublishOptions, PutOptions, Seed, Spread, Storage,
+    Addr, Config, Convergence, EntryChange, Event, Instant, JoinError, Kind, Lifecycle, MemberState, Merge, Node,
+    NodeId, PublishOptions, PutOptions, Seed, Spread, Storage,
 };
 
 /// Arbitrary bytes as a datagram: refused, or taken in; never a panic.
 pub fn decode(data: &[u8]) {
-    let mut twins = Twins::new(&mut Choices(&[]), &Config::lan("fuzz"));
+    let mut twins = Twins::new(&mut Choices(&[]), &lan());
     twins.hear(Twins::PEER, data);
     twins.hear(Twins::PEER, &forge::raw(twins.node.config().swarm, NodeId(Twins::PEER.into()), data));
     // The same bytes as changes to a datagram that was good.
@@ -42,7 +42,7 @@ pub fn node(data: &[u8]) {
 }
 
 fn config(choices: &mut Choices<'_>) -> Config {
-    let mut config = Config::lan("fuzz");
+    let mut config = lan();
     config.spread = [Spread::Push, Spread::Pull, Spread::PushPull][choices.below(3)];
     config.datagram_len_max = choices.word().clamp(128, 65_507);
     config.bytes_per_second = [1_000, 10_000, 1_250_000, u32::MAX][choices.below(4)];
@@ -84,7 +84,7 @@ impl Twins {
         let small = Config { datagram_len_max: 128, ..config.clone() };
         let both = |config| make(1, config, members_max, entries_max, bytes_max);
         let [node, twin] = [(); 2].map(|()| both(config).or_else(|_| both(&small)).expect("tables of this size"));
-        let peer = make(Self::PEER, &Config::lan("fuzz"), 16, 64, 1 << 16).expect("tables of this size");
+        let peer = make(Self::PEER, &lan(), 16, 64, 1 << 16).expect("tables of this size");
         let now = Instant::from_millis(choices.word().into());
         let (buf, twin_buf) = (vec![0; LEN_MAX], vec![0; LEN_MAX]);
         Self { node, twin, twin_polls_events, peer, now, members_max, heard: Vec::new(), buf, twin_buf }
@@ -124,9 +124,41 @@ impl Twins {
             value.resize(choices.word().into(), b'v');
         }
         let now = self.now;
+        match choices.below(8) {
+            5 => {
+                let delta = i64::from(choices.word()) - 0x8000;
+                if self.both(|node| node.counter_add(now, &key, delta)).is_ok() && delta != 0 {
+                    self.node.counter(&key).expect("it was added to");
+                }
+                return;
+            }
+            6 => {
+                if self.both(|node| node.set_add(now, &key, &value)).is_ok() {
+                    assert!(self.node.set_contains(&key, &value));
+                    assert!(self.node.set_members(&key).any(|element| element == value));
+                }
+                return;
+            }
+            7 => {
+                if let Ok(true) = self.both(|node| node.set_remove(now, &key, &value)) {
+                    assert!(!self.node.set_contains(&key, &value));
+                }
+                if self.both(|node| node.counter_delete(now, &key)).is_ok() {
+                    assert_eq!(self.node.counter(&key), None);
+                }
+                return;
+            }
+            _ => {}
+        }
         if self.both(|node| node.put(now, &key, &value, options)).is_ok() {
             let entry = self.node.get(&key).expect("what was put is held");
-            assert!(entry.values().any(|held| held.bytes == value), "the value that was put is held");
+            let all = || entry.values().map(|held| held.bytes);
+            assert!(match entry.kind() {
+                Kind::Max => entry.value() >= &value[..],
+                Kind::Min => entry.value() <= &value[..],
+                Kind::App(_) => value.iter().all(|byte| entry.value().contains(byte)),
+                _ => all().any(|held| held == value),
+            });
         }
     }
 
@@ -319,9 +351,14 @@ impl Twins {
             } else {
                 match self.node.poll_event() {
                     None => break,
-                    Some(Event::Entry { key, change, .. }) => {
-                        let (key, put) = (key.to_vec(), change == EntryChange::Put);
-                        assert_eq!(self.node.get(&key).is_some(), put, "what is told is so");
+                    Some(Event::Entry { key, kind, part, change, .. }) => {
+                        let (key, part, put) = (key.to_vec(), part.to_vec(), change == EntryChange::Put);
+                        let held = match kind {
+                            Kind::Counter => !put || self.node.counter(&key).is_some(),
+                            Kind::Set => self.node.set_contains(&key, &part) == put,
+                            _ => self.node.get(&key).is_some() == put,
+                        };
+                        assert!(held, "what is told is so");
                     }
                     Some(Event::Member { id, .. }) => _ = self.node.member(id),
                     Some(_) => {}
@@ -383,11 +420,15 @@ impl Twins {
         for (used, max) in [self.node.entries_used(), self.node.bytes_used()] {
             assert!(used <= max, "{used} of {max}");
         }
-        for (key, values) in &shape.entries {
+        for (key, kind, values) in &shape.entries {
+            if matches!(kind, Kind::Counter | Kind::Set) {
+                assert!(self.node.counter(key).is_some() || self.node.set_members(key).next().is_some());
+                continue;
+            }
             let held = self.node.get(key).expect("what a scan shows is held");
             assert_eq!(held.value(), &*values[0].0);
             assert!(values.is_sorted_by(|newer, older| (newer.1, newer.2) >= (older.1, older.2)), "newest first");
-            assert!(values.len() <= if held.kind() == Kind::Register { 1 } else { 4 });
+            assert!(values.len() <= if held.kind() == Kind::Siblings { 4 } else { 1 });
         }
     }
 }
@@ -401,7 +442,7 @@ struct Shape {
     deadline: Option<Instant>,
     convergence: Convergence,
     members: Vec<MemberShape>,
-    entries: Vec<(Vec<u8>, Vec<ValueShape>)>,
+    entries: Vec<(Vec<u8>, Kind, Vec<ValueShape>)>,
 }
 
 /// Bytes, stamp and writer.
@@ -429,7 +470,7 @@ impl Shape {
         });
         let entries = node.scan(b"").map(|entry| {
             let values = entry.values().map(|value| (value.bytes.to_vec(), value.stamp, value.writer));
-            (entry.key().to_vec(), values.collect())
+            (entry.key().to_vec(), entry.kind(), values.collect())
         });
         Self {
             lifecycle: node.lifecycle(),
@@ -448,7 +489,7 @@ pub(super) fn addr(last: u8) -> Addr {
 }
 
 fn options(choices: &mut Choices<'_>) -> PutOptions {
-    let options = PutOptions::new().kind([Kind::Register, Kind::Siblings][choices.below(2)]);
+    let options = PutOptions::new().kind(KINDS[choices.below(KINDS.len())]);
     match choices.below(8) {
         0 | 1 => options.urgent(),
         2 => options.ttl(Duration::from_secs(choices.byte().into())),
@@ -458,6 +499,19 @@ fn options(choices: &mut Choices<'_>) -> PutOptions {
 
 /// Some time in 2026, in µs since 1970.
 const WALL: u64 = 1_790_000_000_000_000;
+fn lan() -> Config {
+    Config { merge: Some(MERGE), ..Config::lan("fuzz") }
+}
+
+/// The union of bytes.
+pub(super) const MERGE: Merge = Merge(|_, a, b, join| {
+    let all: std::collections::BTreeSet<u8> = a.iter().chain(b).copied().collect();
+    join.iter_mut().zip(&all).for_each(|(to, from)| *to = *from);
+    all.len()
+});
+
+const KINDS: [Kind; 8] =
+    [Kind::Register, Kind::Siblings, Kind::Register, Kind::Siblings, Kind::Max, Kind::Min, Kind::App(0), Kind::App(7)];
 
 /// The longest payload of a UDP datagram over IPv4.
 const LEN_MAX: usize = 65_507;

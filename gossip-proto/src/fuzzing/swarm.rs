@@ -71,6 +71,7 @@ impl Swarm {
             gossip_interval: Duration::from_millis(20),
             gossip_interval_max: Duration::from_secs(1),
             datagram_len_max: LEN_MAX as u16,
+            merge: Some(super::node::MERGE),
             ..Config::lan("fuzz")
         };
         let storage = Storage::with_capacity(8, 64, 1 << 15);
@@ -91,7 +92,8 @@ impl Swarm {
     fn step(&mut self, choices: &mut Choices<'_>) {
         let ix = choices.below(self.nodes.len());
         match choices.below(16) {
-            0..=2 => self.put(ix, choices),
+            0 | 1 => self.put(ix, choices),
+            2 => self.count(ix, choices),
             3 => {
                 // Full, or left: its right.
                 _ = self.nodes[ix].delete(self.now, &key(choices).0);
@@ -114,6 +116,19 @@ impl Swarm {
         if self.nodes[ix].put(self.now, &key, &value, options).is_ok() {
             self.written.entry(key).or_default().insert(value);
         }
+    }
+
+    /// Counters and sets: adds, and takes back.
+    fn count(&mut self, ix: usize, choices: &mut Choices<'_>) {
+        let (now, node, pick) = (self.now, &mut self.nodes[ix], choices.byte());
+        let (name, element) = ([b'a' + pick % 3], [pick % 8]);
+        // Full, or left: its right.
+        _ = match choices.below(8) {
+            0..=2 => node.counter_add(now, &name, i64::from(choices.word()) - 0x8000),
+            3 => node.counter_delete(now, &name).map(|_| ()),
+            4..=6 => node.set_add(now, &name, &element),
+            _ => node.set_remove(now, &name, &element).map(|_| ()),
+        };
     }
 
     /// The node is gone, and one with its name and nothing else takes its place.
@@ -192,7 +207,11 @@ impl Swarm {
         assert!(self.agrees(), "no agreement after {HEAL_MAX:?}:\n{}", self.differences());
         let live: Vec<_> = self.live().collect();
         for node in &live {
-            for (key, values) in contents(node) {
+            for ((kind, key, _), values) in contents(node) {
+                // Counters and sets are made of what nobody wrote; so are joins.
+                if !matches!(kind, 0..=3) {
+                    continue;
+                }
                 let written = self.written.get(&key).expect("a key that somebody wrote");
                 assert!(values.iter().all(|value| written.contains(&value.2)), "a value that nobody wrote");
             }
@@ -230,18 +249,38 @@ impl Swarm {
     }
 }
 
-/// Stamp, writer and bytes of every value, by key.
-type Contents = BTreeMap<Vec<u8>, Vec<(u64, u64, Vec<u8>)>>;
+/// Stamp, writer and bytes of every value, by kind, key and part.
+type Contents = BTreeMap<(u8, Vec<u8>, Vec<u8>), Vec<(u64, u64, Vec<u8>)>>;
 
 fn contents(node: &Node<'_>) -> Contents {
     let values = |entry: crate::Entry<'_>| entry.values().map(|v| (v.stamp, v.writer, v.bytes.to_vec())).collect();
-    node.scan(b"").map(|entry| (entry.key().to_vec(), values(entry))).collect()
+    let name = |entry: &crate::Entry<'_>| (number(entry.kind()), entry.key().to_vec(), entry.part().to_vec());
+    node.scan(b"").map(|entry| (name(&entry), values(entry))).collect()
 }
 
 /// One of sixteen keys; the key says its kind.
 fn key(choices: &mut Choices<'_>) -> (Vec<u8>, Kind) {
     let pick = choices.byte() % 16;
-    ([b'a' + pick % 3, b'/', b'0' + pick].to_vec(), if pick < 10 { Kind::Register } else { Kind::Siblings })
+    let kind = match pick {
+        0..=5 => Kind::Register,
+        6..=9 => Kind::Siblings,
+        10 | 11 => Kind::Max,
+        12 | 13 => Kind::Min,
+        _ => Kind::App(pick / 15),
+    };
+    ([b'a' + pick % 3, b'/', b'0' + pick].to_vec(), kind)
+}
+
+fn number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Register => 0,
+        Kind::Siblings => 1,
+        Kind::Max => 2,
+        Kind::Min => 3,
+        Kind::Counter => 4,
+        Kind::Set => 5,
+        Kind::App(n) => 8 + n,
+    }
 }
 
 fn addr(ix: usize) -> Addr {

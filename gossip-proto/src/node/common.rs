@@ -2,7 +2,7 @@
 //!
 //! Knows: all rooms, as the doors do. Does not know: which door it is called through.
 
-use super::{Lifecycle, Node};
+use super::Node;
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
 use crate::repair::{Session, Tree, root_digest};
@@ -26,16 +26,11 @@ impl Node<'_> {
         value: Option<&[u8]>,
         options: PutOptions,
     ) -> Result<(), PutError> {
-        let now = self.advance(now);
-        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
-            return Err(PutError::Left);
-        }
+        let now = self.begin_write(now)?;
         let (stamp, ttl) = (self.clock.stamp(now), self.ttl_of(now, &options)?);
         let (slot, stamp) = self.store.put_for(self.life, stamp, key, value, options.kind, ttl)?;
-        self.clock.given(stamp);
-        self.entry_changed(now, slot, options.urgent);
-        self.refresh_root();
-        self.note_convergence(now);
+        let stamp = self.correct_own(now, slot, stamp);
+        self.written(now, slot, stamp, options.urgent);
         Ok(())
     }
 
@@ -59,14 +54,16 @@ impl Node<'_> {
         }
     }
 
-    /// Brings the root that datagrams carry in step with the entries.
-    pub(super) fn refresh_root(&mut self) {
+    /// Brings the root that datagrams carry in step with the entries; says whether it was not.
+    pub(super) fn refresh_root(&mut self) -> bool {
         let root = self.table_digest(Table::Entries) as u32;
-        if root != self.root {
+        let changed = root != self.root;
+        if changed {
             self.root = root;
             self.members.new_epoch();
             self.session(Table::Entries).resume();
         }
+        changed
     }
 
     /// Keeps the moment at which agreement was last reached or lost.

@@ -28,6 +28,8 @@ pub(super) enum Errand {
     Join,
     /// The question for an entry, to somebody who has no slot here.
     Want(Key),
+    /// Which entry's stamp is too far ahead, and what the time is here.
+    Ahead(Key, u64),
     /// An entry, for somebody who has no slot here.
     Give(Key),
     /// That we hold what was asked for by this number, to somebody who has no slot here.

@@ -13,7 +13,7 @@ use crate::membership::{
 use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
-use crate::state::{Outcome, Refused};
+use crate::state::{Kind, Outcome, Refused};
 use crate::time::{Instant, Tick};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
@@ -295,6 +295,7 @@ impl Node<'_> {
             Message::Missing(ref missing) => self.take_missing(context, missing),
             Message::Seen(addr) => self.set_addr(now, addr),
             Message::Floor { clock, floor, level } => self.take_floor(context, clock, floor, level),
+            Message::Ahead { key, now } => self.take_ahead(context, key, now),
             Message::Copies => {}
             // What is for us is opened when the rest has been taken in.
             Message::Forward { to, .. } if to == self.envelope.own => {
@@ -514,8 +515,10 @@ impl Node<'_> {
 
     fn take_entry(&mut self, context: &Context, item: &EntryItem<'_>) {
         if !self.clock.accept(context.now, item.version.stamp) {
-            self.stats.refused_stamp += 1;
-            return;
+            return self.refuse_stamp(context, item.kind, item.key, item.version.stamp);
+        }
+        if let Some(kind) = Kind::from_wire(item.kind) {
+            self.correct_key(context.now, kind, item.key);
         }
         let merged = match self.store.merge(item) {
             Ok(merged) => merged,
@@ -535,6 +538,10 @@ impl Node<'_> {
                 self.stats.entries_new += 1;
                 if !context.copies || merged.reissued {
                     self.entry_changed(context.now, merged.slot, false);
+                }
+                if merged.lacks {
+                    let key = self.store.key_hash(merged.slot);
+                    self.owe_key(context.peer, Table::Entries, Task::Send, key);
                 }
             }
             Outcome::Known => self.stats.entries_known += 1,
@@ -563,6 +570,7 @@ impl Node<'_> {
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
         let equal = root == own || scoped && self.members.agrees(ix);
         let session = self.session(Table::Entries);
+        session.saw(ix, root);
         if equal {
             if session.with() == Some(ix) {
                 session.end(now, true);

@@ -250,6 +250,7 @@ impl Node<'_> {
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
+            Errand::Ahead(key, now) => Message::Ahead { key, now },
             Errand::Held(number) => Message::Held(number),
             Errand::Want(key) | Errand::Give(key) => Message::Want(key),
             Errand::Missing(key, wanted) | Errand::GiveAll(key, wanted) => {

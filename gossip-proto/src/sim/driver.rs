@@ -84,7 +84,7 @@ impl Network {
                     self.member_event(index, id, change);
                     continue;
                 }
-                Event::Entry { key, change, conflict } => {
+                Event::Entry { key, change, conflict, .. } => {
                     self.record.entry(self.now, index, key, change, conflict);
                     continue;
                 }
@@ -102,6 +102,7 @@ impl Network {
                 Event::QuorumLost => Happening::QuorumLost,
                 Event::QuorumRegained => Happening::QuorumRegained,
                 Event::HorizonPassed => Happening::HorizonPassed,
+                Event::ClockDiffers { ahead, .. } => Happening::ClockDiffers { ahead },
                 Event::Asleep => Happening::Asleep,
                 Event::Shed => Happening::Shed,
                 Event::Lagged => Happening::Lagged,
@@ -109,6 +110,7 @@ impl Network {
             match happening {
                 Happening::Left => self.set_condition(index, Condition::Left),
                 Happening::Lagged => self.record.lagged += 1,
+                Happening::ClockDiffers { ahead: true } => self.record.clock_told(index),
                 _ => {}
             }
             self.trace.note(self.now, self.slots[index].addr, format_args!("{happening:?}"));

@@ -233,6 +233,8 @@ impl<'a> Lab<'a> {
             components: figures.view.map(|view| view.components),
             dead_out_s: figures.view.and_then(|view| view.dead_out_s),
             spread_after_crash_s: figures.view.and_then(|view| view.spread_after_crash_s),
+            refused_stamps: figures.skew.map(|skew| skew.refused),
+            clocks_told: figures.skew.map(|skew| skew.told),
         }
     }
 }

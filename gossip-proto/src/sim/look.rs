@@ -9,7 +9,7 @@ use std::{format, vec};
 use super::network::Network;
 use super::record::{Suspects, Watch};
 use super::trace::TraceFilter;
-use crate::{Entry, Node};
+use crate::{Entry, Kind, Node};
 
 impl Network {
     /// Writes a line for every datagram and event that the filter takes; `None` ends it. Read it with
@@ -109,7 +109,12 @@ impl Network {
 
 /// The first key that the second node does not hold as the first does.
 fn difference<'a>(one: &'a Node<'_>, other: &Node<'_>) -> Option<&'a [u8]> {
-    one.scan(b"").find(|entry| !other.get(entry.key()).is_some_and(|held| same(entry, &held))).map(|entry| entry.key())
+    let held = |entry: &Entry<'_>| match entry.kind() {
+        Kind::Counter => one.counter(entry.key()) == other.counter(entry.key()),
+        Kind::Set => other.set_contains(entry.key(), entry.part()),
+        _ => other.get(entry.key()).is_some_and(|held| same(entry, &held)),
+    };
+    one.scan(b"").find(|entry| !held(entry)).map(|entry| entry.key())
 }
 
 fn same(one: &Entry<'_>, other: &Entry<'_>) -> bool {

@@ -78,6 +78,11 @@ pub enum Happening {
     QuorumRegained,
     /// Its deletes are no longer kept for a member that is away.
     HorizonPassed,
+    /// Others take the time to be another.
+    ClockDiffers {
+        /// Whether they say that its clock is ahead.
+        ahead: bool,
+    },
     /// Its announcement that it sleeps has gone out.
     Asleep,
     /// [`Event::Shed`](crate::Event::Shed).
@@ -125,9 +130,24 @@ pub struct Record {
     pub(crate) deaths: Vec<Deaths>,
     pub(crate) conflicts: u64,
     pub(crate) lagged: u64,
+    /// How often each node was told that its clock is ahead.
+    pub(crate) clocks: Vec<u64>,
     pub(crate) watch: Option<Watch>,
     pub(crate) suspects: Option<Suspects>,
     pub(crate) log: Option<Vec<Seen>>,
+}
+
+impl Record {
+    pub(crate) fn clock_told(&mut self, node: usize) {
+        self.clocks.resize(self.clocks.len().max(node + 1), 0);
+        self.clocks[node] += 1;
+    }
+
+    /// How often a node was told that its clock is ahead of the others'.
+    #[must_use]
+    pub fn clocks_told(&self, node: usize) -> u64 {
+        self.clocks.get(node).copied().unwrap_or_default()
+    }
 }
 
 /// How often each observer changed its mind about some nodes, and whom they declared dead.

@@ -135,6 +135,10 @@ pub struct Report {
     pub joiner_s: Option<f64>,
     /// `view`: when all had a key that one wrote after the crash; `converged_s` is that of a key written before it.
     pub spread_after_crash_s: Option<f64>,
+    /// `skew`: entries that were refused for a stamp too far ahead.
+    pub refused_stamps: Option<u64>,
+    /// `skew`: whether every node whose clock is years ahead was told so, and none whose clock is right.
+    pub clocks_told: Option<bool>,
 }
 
 /// What came of an attack by forged datagrams.
@@ -200,6 +204,7 @@ pub(crate) struct Figures {
     pub(crate) poison: Option<Vec<Poisoning>>,
     pub(crate) view: Option<View>,
     pub(crate) deliveries: Option<Deliveries>,
+    pub(crate) skew: Option<Skewed>,
 }
 
 /// What `publish` measures.
@@ -214,6 +219,13 @@ pub(crate) struct Deliveries {
     pub(crate) p99_s: Option<f64>,
     pub(crate) max_s: Option<f64>,
     pub(crate) joiner_s: Option<f64>,
+}
+
+/// What `skew` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skewed {
+    pub(crate) refused: u64,
+    pub(crate) told: bool,
 }
 
 /// What `stall` measures.

@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{churn, membership, poison, publish, state, unrest, view};
+use super::scenarios::{churn, membership, poison, publish, skew, state, unrest, view};
 use super::trace::TraceFilter;
 use crate::config::{Config, Spread};
 
@@ -54,11 +54,14 @@ pub enum Scenario {
     Churn,
     /// A settled swarm; random nodes publish 120 messages, two a second, and then one more node joins.
     Publish,
+    /// A settled swarm; the clocks of 4 nodes ([`Spec::victims`]) are years ahead, years behind, drift and step while all
+    /// write for a minute; then they are set right.
+    Skew,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -75,6 +78,7 @@ impl Scenario {
         Self::View,
         Self::Churn,
         Self::Publish,
+        Self::Skew,
     ];
 
     /// Its name, as on the command line.
@@ -97,6 +101,7 @@ impl Scenario {
             Self::View => "view",
             Self::Churn => "churn",
             Self::Publish => "publish",
+            Self::Skew => "skew",
         }
     }
 }
@@ -225,7 +230,7 @@ pub struct Spec {
     /// The length of the value in `spread`, and of a message in `publish`, in bytes. Default 100.
     pub value_len: usize,
     /// Whom it befalls: the crashed, the blocked, the badly linked. `None`: 8 nodes in `stall`, half of them in `view`,
-    /// one elsewhere.
+    /// 4 in `skew`, one elsewhere.
     pub victims: Option<Victims>,
     /// How many nodes join at once in `storm`. Default 100.
     pub joiners: usize,
@@ -333,6 +338,7 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::View => view::view(&mut lab),
         Scenario::Churn => churn::churn(&mut lab),
         Scenario::Publish => publish::publish(&mut lab),
+        Scenario::Skew => skew::skew(&mut lab),
     };
     lab.report(&figures)
 }

@@ -176,6 +176,15 @@ impl Arena {
         area.get_mut(Record::payload(area, loc.offset())).unwrap_or_default()
     }
 
+    /// The payloads of two records, the second to be written; empty if there are not both.
+    pub(crate) fn pair<'b>(&self, area: &'b mut [u8], from: Loc, to: Loc) -> (&'b [u8], &'b mut [u8]) {
+        let ranges = [from, to].map(|loc| Record::payload(area, loc.offset()));
+        match area.get_disjoint_mut(ranges) {
+            Ok([from, to]) => (from, to),
+            Err(_) => (&[], &mut []),
+        }
+    }
+
     /// The owner of a record; `None` if it was freed.
     #[cfg(test)]
     pub(crate) fn owner(&self, area: &[u8], loc: Loc) -> Option<u32> {

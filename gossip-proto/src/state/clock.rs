@@ -78,6 +78,29 @@ impl Clock {
         }
     }
 
+    /// What this node's own wall clock shows now, if it has one.
+    pub(crate) fn own_estimate(&self, now: Instant) -> Option<u64> {
+        self.reading.filter(|reading| reading.own).and_then(|_| self.now_estimate(now))
+    }
+
+    /// The greatest stamp that is accepted by this node's own wall clock.
+    pub(crate) fn limit(&self, now: Instant) -> Option<u64> {
+        self.own_estimate(now).map(|estimate| estimate.saturating_add(self.skew_max))
+    }
+
+    pub(crate) const fn skew_max(&self) -> u64 {
+        self.skew_max
+    }
+
+    pub(crate) const fn newest_given(&self) -> u64 {
+        self.given
+    }
+
+    /// Another life begins, which has given no stamp.
+    pub(crate) fn forget_given(&mut self) {
+        self.given = 0;
+    }
+
     /// Whether a stamp is not too far ahead; if it is, nothing changed.
     pub(crate) fn accept(&mut self, now: Instant, stamp: u64) -> bool {
         let estimate = self.now_estimate(now);

@@ -6,8 +6,14 @@ use core::time::Duration;
 
 use super::record::{Record, Versions};
 use super::version::Version;
+use super::{counter, parts};
 
 /// How concurrent writes of an entry are merged.
+///
+/// A key keeps its kind. A register and siblings may follow each other once the entry is deleted; between them and the
+/// kinds that join, the key has to be forgotten first. Where writers disagree, the kind further down this list wins
+/// everywhere, and the loss of the other is a conflict. Counters and sets have names of their own: an entry, a counter
+/// and a set may have the same key, and know nothing of each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -20,22 +26,66 @@ pub enum Kind {
     /// A write resolves the three newest values of other writers at least. When four are held it takes a second write to
     /// resolve the fourth, since a version says of three writers only what its own writer had seen.
     Siblings,
+    /// The greatest value that was written, compared byte by byte: write numbers with their most significant byte first,
+    /// all of one length. A delete wins over what was written meanwhile, which is a conflict; what is written upon the
+    /// delete begins anew.
+    Max,
+    /// The least value that was written; else as [`Kind::Max`].
+    Min,
+    /// A sum of what all lives of all nodes added: [`Node::counter_add`](crate::Node::counter_add).
+    Counter,
+    /// A set of byte strings, of which an add wins over a concurrent remove: [`Node::set_add`](crate::Node::set_add).
+    Set,
+    /// What [`Config::merge`](crate::Config::merge) makes of two values, for a number of 0 to [`Kind::APP_MAX`]. Deletes
+    /// as of [`Kind::Max`].
+    App(u8),
 }
 
 impl Kind {
+    /// The greatest number of an application's kind.
+    pub const APP_MAX: u8 = 7;
+
     pub(super) const fn to_wire(self) -> u8 {
         match self {
             Self::Register => 0,
             Self::Siblings => 1,
+            Self::Max => 2,
+            Self::Min => 3,
+            Self::Counter => 4,
+            Self::Set => 5,
+            Self::App(n) => APP + if n < Self::APP_MAX { n } else { Self::APP_MAX },
         }
     }
 
-    pub(super) const fn from_wire(byte: u8) -> Option<Self> {
+    pub(crate) const fn from_wire(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Register),
             1 => Some(Self::Siblings),
+            2 => Some(Self::Max),
+            3 => Some(Self::Min),
+            4 => Some(Self::Counter),
+            5 => Some(Self::Set),
+            APP..=15 => Some(Self::App(byte - APP)),
             _ => None,
         }
+    }
+
+    /// Which of two kinds that do not merge wins: the greater. Register and siblings merge.
+    pub(super) const fn rank(self) -> u8 {
+        match self {
+            Self::Register => Self::Siblings.to_wire(),
+            other => other.to_wire(),
+        }
+    }
+
+    /// Whether two values make one, so that one version is all there is to hold.
+    pub(super) const fn joins(self) -> bool {
+        matches!(self, Self::Max | Self::Min | Self::Counter | Self::App(_))
+    }
+
+    /// Whether an entry of this kind is one of many under one name.
+    pub(crate) const fn is_part(self) -> bool {
+        matches!(self, Self::Counter | Self::Set)
     }
 }
 
@@ -139,7 +189,7 @@ pub struct Value<'a> {
     pub bytes: &'a [u8],
     /// When it was written, on the swarm's hybrid clock: µs since 1970 where some node knows the time.
     pub stamp: u64,
-    /// The life of the node that wrote it: new with each start of a node.
+    /// The life of the node that wrote it: new with each start of a node. 0 where values join: it may be many.
     pub writer: u64,
     /// When it ends, in seconds since 1970; `None`: when it is deleted.
     pub ends: Option<u32>,
@@ -152,10 +202,26 @@ impl<'a> Entry<'a> {
         entry.values().next().map(|_| entry)
     }
 
-    /// The key.
+    /// The key; of an element of a set or a part of a counter, the key of the set or counter.
     #[must_use]
     pub fn key(&self) -> &'a [u8] {
-        self.record.key()
+        self.name().0
+    }
+
+    /// The element, of a set; of a counter, eight bytes that tell its parts apart. Else empty.
+    #[must_use]
+    pub fn part(&self) -> &'a [u8] {
+        self.name().1
+    }
+
+    /// What this part of a counter adds to it; 0 for other kinds.
+    #[must_use]
+    pub fn count(&self) -> i128 {
+        if self.kind() == Kind::Counter { counter::sum(self.value()) } else { 0 }
+    }
+
+    fn name(&self) -> (&'a [u8], &'a [u8]) {
+        parts::split(self.kind(), self.record.key()).unwrap_or_default()
     }
 
     /// How concurrent writes merge.
@@ -168,6 +234,12 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn value(&self) -> &'a [u8] {
         self.values().next().map_or(&[], |value| value.bytes)
+    }
+
+    /// How many concurrent values there are beside the newest. Writing upon them resolves them.
+    #[must_use]
+    pub fn siblings(&self) -> usize {
+        self.values().skip(1).count()
     }
 
     /// All values, newest first: one, or up to four siblings.
@@ -189,10 +261,16 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<Value<'a>> {
         let (kind, now) = (self.kind, self.now);
         self.versions.find_map(|version| match version {
+            // A part of a counter that is all taken back is as good as deleted.
+            Version { value: Some(bytes), .. } if kind == Kind::Counter && counter::is_reset(bytes) => None,
             Version { value: Some(bytes), stamp, writer, ttl, .. } if version.kind == kind && version.lives(now) => {
+                let writer = if kind.joins() { 0 } else { writer };
                 Some(Value { bytes, stamp, writer, ends: (ttl > 0).then(|| version.until()) })
             }
             _ => None,
         })
     }
 }
+
+/// The kinds of applications follow those that are built in.
+const APP: u8 = 8;

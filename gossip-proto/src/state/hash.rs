@@ -7,6 +7,8 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
+use super::entry::Kind;
+use super::parts::split;
 use super::record::Record;
 use crate::slab::index::{Item, Key};
 
@@ -29,12 +31,31 @@ impl StateHash {
     /// The place of a key: 32 bits of its topic's hash, then 64 of its own.
     pub(crate) fn key(&self, key: &[u8]) -> Key {
         let whole = hash(&self.names, key);
-        let topic = match topic(key) {
-            Some(topic) => hash(&self.names, topic),
-            None => whole,
-        };
+        Key::new(self.topic_bits(key, &whole), whole.h1)
+    }
+
+    /// The place of a key of any kind: of a part, 32 bits of its topic's hash, 16 of its name's, then 48 of its own.
+    pub(super) fn place(&self, kind: Kind, key: &[u8]) -> Key {
+        match split(kind, key) {
+            Some((name, _)) if kind.is_part() => {
+                let first = self.name(name);
+                // The other half of the hash: an entry whose key has the same bytes is somewhere else.
+                Key::new(first.topic(), first.key() | hash(&self.names, key).h2 & (u64::MAX >> 16))
+            }
+            _ => self.key(key),
+        }
+    }
+
+    /// The place of a name's first possible part.
+    pub(super) fn name(&self, name: &[u8]) -> Key {
+        let whole = hash(&self.names, name);
+        Key::new(self.topic_bits(name, &whole), whole.h1 & (u64::MAX << 48))
+    }
+
+    fn topic_bits(&self, key: &[u8], whole: &Hash128) -> u32 {
         // Different halves: a key without a topic does not repeat its bits.
-        Key::new((topic.h2 >> 32) as u32, whole.h1)
+        let h2 = topic(key).map_or(whole.h2, |topic| hash(&self.names, topic).h2);
+        (h2 >> 32) as u32
     }
 
     /// The place of a topic's first possible key.

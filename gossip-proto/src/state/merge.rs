@@ -1,5 +1,7 @@
 //! The rules of merging (R1): what becomes of the versions of an entry when one more comes.
 //!
+//! Elements of a set are siblings. Values that join are not merged here (`join`), but meet the other kinds here.
+//!
 //! Knows: versions, newest first. Pure. Does not know: where they are kept, or whether there is room for them.
 //!
 //! Held are, from the newest down: siblings that no newer held sibling covers, at most four, and below them the newest
@@ -48,6 +50,12 @@ pub(super) enum Verdict {
 /// Decides about `new`, where `held`, newest first, came about by these same rules.
 pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Version<'_>) -> Plan {
     let mut plan = Plan::default();
+    // Kinds that know nothing of each other: the greater one wins, whatever the stamps are.
+    if let Some(top) = held.clone().next().filter(|top| top.kind.rank() != new.kind.rank()) {
+        let wins = new.kind.rank() > top.kind.rank();
+        return Plan { verdict: if wins { Verdict::Take } else { Verdict::Lost }, conflict: true, ..plan };
+    }
+    let register = new.kind == Kind::Register;
     let (mut siblings, mut covered, mut ended) = (0, false, false);
     for above in held.clone().take_while(|held| held.rank() >= new.rank()) {
         if above.rank() == new.rank() {
@@ -56,28 +64,29 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
         plan.keep |= 1 << plan.place.min(7);
         plan.place += 1;
         covered |= new.covered_by(&above);
-        match above.kind {
-            Kind::Register => ended = true,
-            Kind::Siblings => siblings += 1,
+        if above.kind == Kind::Register {
+            ended = true;
+        } else {
+            siblings += 1;
         }
     }
-    let fifth = new.kind == Kind::Siblings && siblings >= SIBLINGS_MAX;
-    if ended || new.kind == Kind::Siblings && (covered || fifth) {
+    let fifth = !register && siblings >= SIBLINGS_MAX;
+    if ended || !register && (covered || fifth) {
         plan.verdict = Verdict::Lost;
         plan.conflict = ended && !covered;
         plan.dropped = !ended && !covered;
         return plan;
     }
     // A register that is taken below siblings is lost to them all the same.
-    plan.conflict = new.kind == Kind::Register && plan.place > 0 && !covered;
-    siblings += usize::from(new.kind == Kind::Siblings);
+    plan.conflict = register && plan.place > 0 && !covered;
+    siblings += usize::from(!register);
     for (n, below) in held.enumerate().skip(plan.place) {
         let seen = below.covered_by(new);
-        let stays = match (new.kind, below.kind) {
-            (Kind::Register, _) => false,
-            (Kind::Siblings, Kind::Register) => true,
-            (Kind::Siblings, Kind::Siblings) if seen => false,
-            (Kind::Siblings, Kind::Siblings) => {
+        let stays = match below.kind {
+            _ if register => false,
+            Kind::Register => true,
+            _ if seen => false,
+            _ => {
                 siblings += 1;
                 plan.dropped |= siblings > SIBLINGS_MAX;
                 siblings <= SIBLINGS_MAX
@@ -85,8 +94,8 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
         };
         plan.keep |= u8::from(stays) << n.min(7);
         // What lies below a version of another kind was lost, and reported, when that came.
-        let shown = below.kind == Kind::Siblings || n == 0;
-        plan.conflict |= shown && !seen && (new.kind == Kind::Register || below.kind == Kind::Register);
+        let shown = below.kind != Kind::Register || n == 0;
+        plan.conflict |= shown && !seen && (register || below.kind == Kind::Register);
     }
     plan
 }

@@ -7,17 +7,21 @@
 //! application ([`PutError`](crate::PutError)) and for the wire ([`Refused`]) alike. A deleted entry keeps its slot until
 //! the floor has passed its tombstone (rule R3).
 //!
-//! `version` and `merge` are the rules, pure; `record` is their bytes; `store` is the table that they work in, `view`,
-//! `news`, `blob` and `lifetimes` its other doors; `clock` makes the stamps, `hash` the names and summaries.
+//! `version`, `merge` and `join` are the rules; `record` is their bytes; `counter` and `parts` make many entries one counter
+//! or set; `store` is the table that they work in, `view`, `news`, `blob` and `lifetimes` its other doors; `clock` makes the
+//! stamps, `hash` the names and summaries.
 
 mod blob;
 mod clock;
+mod counter;
 mod entry;
 mod hash;
+mod join;
 mod lifetimes;
 mod merge;
 mod messages;
 mod news;
+mod parts;
 mod record;
 mod saved;
 mod slot;
@@ -35,6 +39,7 @@ pub use entry::{Entry, Kind, PublishOptions, PutOptions, Value};
 pub(crate) use hash::StateHash;
 pub(crate) use lifetimes::{Settled, TTL_MAX};
 pub(crate) use messages::{TOPIC_LEN_MAX, TTL_MAX as MESSAGE_TTL_MAX, Taken, Told, name_of, origin_of};
+pub(crate) use parts::PartKey;
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;
 pub(crate) use store::{Outcome, Refused, Store};

@@ -128,6 +128,32 @@ pub(super) fn write_one(to: &mut [u8], key: &[u8], version: &Version<'_>) {
     }
 }
 
+/// Says how long the value is that lies behind the only version of a record with this key.
+pub(super) fn set_len(bytes: &mut [u8], key: &[u8], len: usize) {
+    let place = bytes.get_mut(HEAD_LEN + key.len() + 1..).and_then(<[u8]>::first_chunk_mut);
+    if let Some(place) = place {
+        *place = (len as u16).to_le_bytes();
+    }
+}
+
+/// Leaves the newest version alone, with this dot and no context; returns the length of the record.
+pub(super) fn redate(bytes: &mut [u8], stamp: u64, writer: u64) -> usize {
+    let body = Record(bytes).body();
+    let Some((version, _)) = bytes.get(body..).and_then(read) else { return bytes.len() };
+    let (len, pairs, value) = (version.len(), version.context.len(), version.value.map_or(0, <[u8]>::len));
+    let end = body + len;
+    shift(bytes, end - value, value, end - value - pairs);
+    if let Some([flags, _, _, dot @ ..]) = bytes.get_mut(body..) {
+        *flags &= !FLAG_PAIRS;
+        let words = stamp.to_le_bytes().into_iter().chain(writer.to_le_bytes());
+        dot.iter_mut().zip(words).for_each(|(to, from)| *to = from);
+    }
+    if let Some(count) = bytes.get_mut(1) {
+        *count = 1;
+    }
+    end - pairs
+}
+
 /// The length of a record after [`edit`].
 pub(super) fn len_after(record: Record<'_>, plan: &Plan, new: &Version<'_>) -> usize {
     let kept = record.versions().enumerate().filter(|(n, _)| plan.keep >> n & 1 == 1).map(|(_, version)| version.len());

@@ -4,6 +4,8 @@
 //! where the bytes are kept meanwhile. Bytes that were damaged there are refused as a whole.
 //! When full: as the store is; what did fit stays.
 
+use super::entry::Kind;
+use super::parts::split;
 use super::record::Record;
 use super::slot::Flag;
 use super::store::{Refused, Store};
@@ -38,10 +40,26 @@ impl<'a> Saved<'a> {
         self.0
     }
 
-    /// The key of the entry.
+    /// The key of the entry; of counters and sets, theirs.
     #[must_use]
     pub fn key(&self) -> &'a [u8] {
-        Record(self.0).key()
+        self.name().0
+    }
+
+    /// How the entry merges.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Record(self.0).kind()
+    }
+
+    /// Of a set, the element; of a counter, which part of it; else empty.
+    #[must_use]
+    pub fn part(&self) -> &'a [u8] {
+        self.name().1
+    }
+
+    fn name(&self) -> (&'a [u8], &'a [u8]) {
+        split(self.kind(), Record(self.0).key()).unwrap_or_default()
     }
 }
 
@@ -54,6 +72,11 @@ impl Store<'_> {
     /// The entry with this key, deleted or not.
     pub(crate) fn saved_entry(&self, key: &[u8]) -> Option<Saved<'_>> {
         Some(Saved(self.record(Some(self.find(key)?)).0))
+    }
+
+    /// The part with this key, deleted or not.
+    pub(crate) fn saved_part(&self, kind: Kind, key: &[u8]) -> Option<Saved<'_>> {
+        Some(Saved(self.record(Some(self.find_part(kind, key)?)).0))
     }
 
     /// Merges what was saved; the application knows of it, so it is told nothing. Returns the newest stamp.

@@ -15,7 +15,8 @@ use super::record;
 use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
 use super::version::{ContextBytes, Version, context};
 use super::view::floor;
-use crate::config::Config;
+use super::{join, parts};
+use crate::config::{Config, Merge};
 use crate::error::PutError;
 use crate::node::Node;
 use crate::slab::arena::{Arena, Loc};
@@ -52,6 +53,8 @@ pub(crate) struct Store<'a> {
     pub(super) content_len_max: usize,
     /// What of the entries this node wants.
     pub(crate) scope: Scope,
+    /// How values of an application's kinds join.
+    pub(super) merge_app: Option<Merge>,
 }
 
 /// What became of a version that came in.
@@ -65,6 +68,8 @@ pub(crate) struct Merged {
     pub(crate) dropped_sibling: bool,
     /// It is a tombstone that came late, ended a value all the same, and counts from now on.
     pub(crate) reissued: bool,
+    /// It was joined with what is held, which the sender lacks.
+    pub(crate) lacks: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +107,8 @@ pub(crate) enum Refused {
     Ended,
     /// A tombstone below the floor that has nothing to end here.
     Collected,
+    /// No value of its kind, or one that did not join.
+    Value,
 }
 
 impl Refused {
@@ -153,6 +160,7 @@ impl<'a> Store<'a> {
             hash,
             content_len_max,
             scope: Scope::ALL,
+            merge_app: config.merge,
         }
     }
 
@@ -186,17 +194,35 @@ impl<'a> Store<'a> {
         if !self.fits(key, value) {
             return Err(PutError::ValueLen { max: self.content_len_max });
         }
-        let name = self.hash.key(key);
+        if matches!(kind, Kind::App(n) if n > Kind::APP_MAX || self.merge_app.is_none()) {
+            return Err(PutError::Kind);
+        }
+        if kind.joins() && ttl > 0 {
+            return Err(PutError::Ttl { max: 0 });
+        }
+        let name = self.hash.place(kind, key);
         if !self.scope.wants(name) {
             return Err(PutError::Unwanted);
         }
         let held = self.locate(name, key).map_err(|Collision| PutError::Collision)?;
         let record = self.record(held);
-        if record.kind() != kind && held.is_some_and(|slot| self.entry(slot).is_some()) {
+        let (alive, other) = (held.is_some_and(|slot| self.entry(slot).is_some()), record.kind());
+        if held.is_some() && (other != kind && alive || other.rank() != kind.rank()) {
             return Err(PutError::Kind);
         }
-        let context = context(record.versions(), writer);
         let stamp = stamp.max(floor(record));
+        if kind.joins() {
+            let top = record.versions().next();
+            let context = match value {
+                Some(_) => ContextBytes::copy(top.map_or(&[], |top| top.context)),
+                None => join::bury(top),
+            };
+            let epoch = value.map_or(stamp, |_| top.map_or(0, |top| top.writer));
+            let new = Version { kind, stamp, writer: epoch, context: context.as_bytes(), ttl: 0, value };
+            let merged = self.take(name, key, held, new).map_err(|refused| self.put_error(refused))?;
+            return Ok((merged.slot, stamp));
+        }
+        let context = context(record.versions(), writer);
         let mut new = Version { kind, stamp, writer, context: context.as_bytes(), ttl: ttl << 1, value };
         new.ttl |= u32::from(record.versions().any(|held| new.must_bury(&held)));
         let plan = plan(record.versions(), &new);
@@ -234,38 +260,59 @@ impl<'a> Store<'a> {
         }
         let context = ContextBytes::of(&item.version.context);
         let (stamp, writer) = (item.version.stamp, item.version.writer);
-        let mut new = Version { kind, stamp, writer, context: context.as_bytes(), ttl: item.ttl, value: item.value };
+        let new = Version { kind, stamp, writer, context: context.as_bytes(), ttl: item.ttl, value: item.value };
         if !new.is_sound() {
             return Err(Refused::Context);
         }
-        if new.ttl >> 1 > TTL_MAX {
+        parts::check(item.key, &new)?;
+        if matches!(kind, Kind::App(_)) && self.merge_app.is_none() {
+            return Err(Refused::Kind);
+        }
+        if new.ttl >> 1 > TTL_MAX || kind.joins() && new.value.is_some() && new.ttl > 0 {
             return Err(Refused::Ttl);
         }
-        let (ages, tombstone) = (self.ages, new.value.is_none());
-        if !tombstone && !new.lives(ages.now) {
+        if new.value.is_some() && !new.lives(self.ages.now) {
             return Err(Refused::Ended);
         }
-        let name = self.hash.key(item.key);
+        let name = self.hash.place(kind, item.key);
         if !self.scope.wants(name) {
             return Err(Refused::Unwanted);
         }
         let held = self.locate(name, item.key).map_err(|Collision| Refused::Collision)?;
-        let plan = plan(self.record(held).versions(), &new);
+        self.take(name, item.key, held, new)
+    }
+
+    /// Merges one version whose place is known.
+    pub(super) fn take(
+        &mut self,
+        name: Key,
+        key: &[u8],
+        held: Option<usize>,
+        mut new: Version<'_>,
+    ) -> Result<Merged, Refused> {
+        let (ages, tombstone) = (self.ages, new.value.is_none());
+        let record = self.record(held);
+        let top = record.versions().next().filter(|top| top.kind == new.kind && new.kind.joins());
+        let plan = if top.is_some() { Plan::default() } else { plan(record.versions(), &new) };
         let dropped = |(n, _): &(usize, Version<'_>)| plan.keep >> n & 1 == 0;
         let mut reissued = false;
-        if plan.verdict == Verdict::Take {
-            let held = self.record(held).versions().enumerate();
+        if plan.verdict == Verdict::Take && top.is_none() {
+            let held = record.versions().enumerate();
             new.ttl |= u32::from({ held }.filter(dropped).any(|(_, held)| new.must_bury(&held)));
         }
         if tombstone && ages.is_late(new.until()) {
-            let held = self.record(held).versions().enumerate();
+            let held = record.versions().enumerate();
             let ends = { held }.filter(dropped).any(|(_, held)| held.lives(ages.now));
-            reissued = plan.verdict == Verdict::Take && ends;
+            let takes = top.map_or(plan.verdict == Verdict::Take, |top| top.writer < new.writer);
+            reissued = takes && ends;
             if reissued {
                 new.ttl = ages.ttl_from_now(new.stamp);
             } else if new.until() <= ages.floor {
                 return Err(Refused::Collected);
             }
+        }
+        if let Some(slot) = held.filter(|_| top.is_some()) {
+            return self.join(slot, (name, key), &new).map(|merged| Merged { reissued, ..merged });
         }
         let (slot, outcome) = match (plan.verdict, held) {
             (Verdict::Known, Some(slot)) => (slot, Outcome::Known),
@@ -273,10 +320,11 @@ impl<'a> Store<'a> {
                 self.mark(slot, &new);
                 (slot, Outcome::Stale)
             }
-            _ => (self.apply(held, name, item.key, &plan, &new)?, Outcome::New),
+            _ => (self.apply(held, name, key, &plan, &new)?, Outcome::New),
         };
         self.note(slot, outcome == Outcome::New, plan.conflict || plan.dropped);
-        Ok(Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped, reissued })
+        let (conflict, dropped_sibling) = (plan.conflict, plan.dropped);
+        Ok(Merged { slot, outcome, conflict, dropped_sibling, lacks: false, reissued })
     }
 
     /// Gives a message or a window a deadline in place of the one that it may have, in seconds since 1970.
@@ -301,8 +349,28 @@ impl<'a> Store<'a> {
         (from, shed)
     }
 
+    /// Takes `back` off the stamp of an entry that is beyond `limit`, whose writer is then `life`; says whether it was.
+    pub(crate) fn correct(&mut self, slot: usize, limit: u64, back: u64, life: u64) -> bool {
+        let Some(newest) = self.record(Some(slot)).versions().next().filter(|newest| newest.stamp > limit) else {
+            return false;
+        };
+        let right = |stamp: u64| if stamp > limit { stamp.saturating_sub(back).clamp(1, limit) } else { stamp };
+        // Where values join, the writer is an epoch.
+        let stamp = right(newest.stamp);
+        let writer = if newest.kind.joins() { right(newest.writer).min(stamp) } else { life };
+        let len = record::redate(self.record_mut(slot), stamp, writer);
+        if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
+            self.arena.resize(&mut self.bytes, loc, len);
+        }
+        let item = Some(self.hash.item(self.record(Some(slot))));
+        self.index.update(&mut self.cells, slot, item);
+        self.note(slot, true, false);
+        self.schedule(slot);
+        true
+    }
+
     /// Makes record and summary what the plan says; takes a slot if the entry has none.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         held: Option<usize>,
         name: Key,
@@ -383,7 +451,7 @@ impl<'a> Store<'a> {
         loc.is_some()
     }
 
-    fn alloc(&mut self, slot: usize, len: usize) -> Option<Loc> {
+    pub(super) fn alloc(&mut self, slot: usize, len: usize) -> Option<Loc> {
         let slots = &mut self.slots;
         self.arena.alloc(&mut self.bytes, slot as u32, len, &mut |owner, loc| {
             if let Some(slot) = slots.get_mut(owner as usize) {
@@ -449,13 +517,16 @@ impl<'a> Store<'a> {
         self.slots.len().min(self.cells.len()).min(self.rows.len())
     }
 
-    fn fits(&self, key: &[u8], value: Option<&[u8]>) -> bool {
+    pub(super) fn fits(&self, key: &[u8], value: Option<&[u8]>) -> bool {
         key.len() + value.map_or(0, <[u8]>::len) <= self.content_len_max
     }
 
-    fn put_error(&self, full: Refused) -> PutError {
-        match full {
+    pub(super) fn put_error(&self, refused: Refused) -> PutError {
+        match refused {
             Refused::EntriesFull => PutError::EntriesFull { max: self.capacity() },
+            Refused::ValueLen | Refused::Value => PutError::ValueLen { max: self.content_len_max },
+            Refused::Collision => PutError::Collision,
+            Refused::Kind => PutError::Kind,
             _ => PutError::BytesFull { max: self.arena.capacity() },
         }
     }

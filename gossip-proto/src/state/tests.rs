@@ -1,6 +1,7 @@
 //! What the tests of this room share: dice with a printed seed, stores, and a model of one entry.
 
 mod clock;
+mod join;
 mod merge;
 mod record;
 mod speed;

@@ -67,6 +67,10 @@ impl<'r> Version<'r> {
     ///
     /// A pair from the future would cover writes that nobody has seen, and so hide their loss.
     pub(super) fn is_sound(&self) -> bool {
+        if self.kind.joins() {
+            // Its pairs are of epochs that its own epoch ended.
+            return self.writer <= self.stamp && pairs(self.context).all(|seen| seen.stamp < self.writer);
+        }
         pairs(self.context).all(|seen| seen.stamp < self.stamp && seen.writer != self.writer)
     }
 
@@ -119,6 +123,11 @@ impl ContextBytes {
             all.len += PAIR_LEN as u8;
         }
         all
+    }
+
+    /// The bytes of a context that is in a record already.
+    pub(super) fn copy(context: &[u8]) -> Self {
+        Self::of(&pairs(context).take(CONTEXT_MAX).collect())
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

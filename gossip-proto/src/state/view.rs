@@ -38,7 +38,8 @@ impl<'a> Store<'a> {
 
     /// The place in the index and the newest stamp of an entry, deleted or not.
     pub(crate) fn newest_of(&self, key: &[u8]) -> Option<(Key, u64)> {
-        let slot = self.find(key)?;
+        // Of values that join, no stamp says that they hold another one.
+        let slot = self.find(key).filter(|&slot| !self.record(Some(slot)).kind().joins())?;
         Some((self.key_hash(slot), self.record(Some(slot)).versions().next()?.stamp))
     }
 
@@ -49,6 +50,16 @@ impl<'a> Store<'a> {
             asked.covered_by(&held) || held.kind == Kind::Register && (held.stamp, held.writer) > (stamp, writer)
         };
         self.record(self.find_hash(key)).versions().any(newer)
+    }
+
+    /// Where an entry of this kind and key is in the index, if it is held.
+    pub(crate) fn place(&self, kind: Kind, key: &[u8]) -> Key {
+        self.hash.place(kind, key)
+    }
+
+    /// The stamp of the newest version in a slot; 0 if there is none.
+    pub(crate) fn newest_stamp(&self, slot: usize) -> u64 {
+        self.record(Some(slot)).versions().next().map_or(0, |newest| newest.stamp)
     }
 
     /// The slot of the entry with this place in the index.
@@ -145,7 +156,19 @@ impl<'a> Store<'a> {
 
     /// The slots in the index under a prefix, in order.
     pub(super) fn range(&self, prefix: Prefix) -> impl Iterator<Item = usize> + use<'_, 'a> {
-        let first = self.index.ceiling(&self.cells, prefix.first());
+        self.range_after(prefix, None)
+    }
+
+    /// The slots in the index under a prefix that follow one of them, in order.
+    pub(super) fn range_after(
+        &self,
+        prefix: Prefix,
+        after: Option<usize>,
+    ) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let first = match after {
+            Some(slot) => self.index.next(&self.cells, slot),
+            None => self.index.ceiling(&self.cells, prefix.first()),
+        };
         core::iter::successors(first, |&slot| self.index.next(&self.cells, slot))
             .take_while(move |&slot| prefix.contains(self.index.key(&self.cells, slot)))
     }

@@ -86,6 +86,12 @@ pub(crate) enum Message<'a> {
     Window(WindowItem),
     /// Asks for some of 32 messages.
     Missing(Missing),
+    /// The entry at this place has a stamp too far ahead of the sender's clock, which shows this.
+    Ahead {
+        key: Key,
+        #[serde(with = "postcard::fixint::le")]
+        now: u64,
+    },
 }
 
 /// What a node says of a member: all there is to know.
@@ -313,6 +319,7 @@ impl fmt::Display for Message<'_> {
             Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),
             Self::Held(number) => write!(f, "held {number:x}"),
             Self::Floor { floor, .. } => write!(f, "floor {floor}"),
+            Self::Ahead { key, .. } => write!(f, "ahead {:x}", key.key()),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
             Self::Publication(p) => write!(f, "publication {:x}.{}", p.origin, p.sequence),
             Self::Window(w) => write!(f, "window {:x}.{} {:x}/{:x}", w.origin, w.base, w.held, w.seen),

@@ -70,6 +70,29 @@ fn golden() -> Vec<(Message<'static>, String)> {
             Message::Entry(timed(0, &[], 121, Some(b"v"))),
             "08 00 03 612f6b 2211000000000000 3300000000000000 00 79 01 01 76".into(),
         ),
+        // Every kind; where values join, the writer is the epoch, and a context says what a delete ended.
+        (
+            Message::Entry(entry(2, &[seen(9)], Some(b"m"))),
+            format!("08 02 03 612f6b 2211000000000000 3300000000000000 01 {} 00 01 01 6d", three(9)),
+        ),
+        (
+            Message::Entry(entry(3, &[], Some(b"m"))),
+            "08 03 03 612f6b 2211000000000000 3300000000000000 00 00 01 01 6d".into(),
+        ),
+        (
+            // 300 added, 1 taken away, of which 2 and nothing are deleted.
+            Message::Entry(entry(4, &[], Some(b"\x02\0\xaa\x02\x01"))),
+            "08 04 03 612f6b 2211000000000000 3300000000000000 00 00 01 05 0200aa0201".into(),
+        ),
+        (
+            // Element "/k" of set "a" would end in its length; the wire does not look at it.
+            Message::Entry(entry(5, &[], Some(b""))),
+            "08 05 03 612f6b 2211000000000000 3300000000000000 00 00 01 00".into(),
+        ),
+        (
+            Message::Entry(entry(15, &[], Some(b"7"))),
+            "08 0f 03 612f6b 2211000000000000 3300000000000000 00 00 01 01 37".into(),
+        ),
         (Message::Offer { key, digest: number }, "09 0102030405060708090a0b0c 04030201".into()),
         (Message::Want(key), "0a 0102030405060708090a0b0c".into()),
         (Message::Root { table: Table::Members, digest: 0x0102 }, "0b 00 0201000000000000".into()),
@@ -115,6 +138,7 @@ fn golden() -> Vec<(Message<'static>, String)> {
             Message::Missing(Missing { origin: 0x44, base: 32, wanted: 0x8000_0001 }),
             "17 4400000000000000 20 01000080".into(),
         ),
+        (Message::Ahead { key, now: 0x0102 }, "18 0102030405060708090a0b0c 0201000000000000".into()),
     ]
 }
 
@@ -145,9 +169,10 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Publication(_) => 21,
         Message::Window(_) => 22,
         Message::Missing(_) => 23,
+        Message::Ahead { .. } => 24,
     }
 }
-const TAGS: u8 = 24;
+const TAGS: u8 = 25;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -182,7 +207,7 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "18".into()),
+        ("a tag that nobody has", "19".into()),
         ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
         ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),

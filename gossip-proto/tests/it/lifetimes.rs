@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gossip_proto::sim::{Faults, Happening, Network, Scenario, Setup, Spec, run};
 use gossip_proto::{
-    Config, ConfigError, EntryChange, Event, Instant, Memory, Node, NodeId, PutError, PutOptions, Seed,
+    Config, ConfigError, EntryChange, Event, Instant, Kind, Memory, Node, NodeId, PutError, PutOptions, Seed,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ fn a_value_lives_as_long_as_it_was_given() -> Result<(), ConfigError> {
         node.get(b"a/k").and_then(|entry| entry.values().next()).and_then(|value| value.ends),
         Some(1_800_000_010)
     );
-    let put = Event::Entry { key: b"a/k", change: EntryChange::Put, conflict: false };
+    let put = Event::Entry { key: b"a/k", kind: Kind::Register, part: b"", change: EntryChange::Put, conflict: false };
     assert_eq!(node.poll_event(), Some(put));
     node.handle_timeout(start + Duration::from_micros(9_999_999));
     assert!(node.get(b"a/k").is_some() && node.scan(b"a/").count() == 1 && node.poll_event().is_none());
@@ -116,7 +116,16 @@ fn a_value_lives_as_long_as_it_was_given() -> Result<(), ConfigError> {
     assert_eq!(node.poll_timeout(), Some(end));
     node.handle_timeout(end);
     assert!(node.get(b"a/k").is_none() && node.scan(b"a/").count() == 0);
-    assert_eq!(node.poll_event(), Some(Event::Entry { key: b"a/k", change: EntryChange::Expired, conflict: false }));
+    assert_eq!(
+        node.poll_event(),
+        Some(Event::Entry {
+            key: b"a/k",
+            kind: Kind::Register,
+            part: b"",
+            change: EntryChange::Expired,
+            conflict: false
+        })
+    );
     assert_eq!(node.delete(end, b"a/k"), Ok(false));
     // 1,800,000,000 is a multiple of 16.
     assert_eq!((node.entries_used().0, node.poll_timeout()), (1, Some(start + 16 * SECOND)));

@@ -5,6 +5,7 @@ mod fuzz_bodies;
 mod idle_state;
 mod interest;
 mod invariants;
+mod kinds;
 mod lifetimes;
 mod membership_paths;
 mod membership_quorum;

@@ -92,3 +92,13 @@ fn progress_gets_phases_and_the_trace() {
     assert_eq!(phases, ["cold start", "settling", "measuring", "done"]);
     assert!(lines > 100 && report.converged);
 }
+
+#[test]
+fn skew() {
+    for seed in 1..4 {
+        let nodes = if seed == 1 { 64 } else { 24 };
+        let report = run(&small(Scenario::Skew).nodes(nodes).seed(seed), &mut |_| ());
+        assert!(report.converged && report.clocks_told == Some(true), "{report:?}");
+        assert!(report.converged_s < Some(10.0) && report.refused_stamps > Some(0), "{report:?}");
+    }
+}

@@ -258,6 +258,7 @@ pub(super) const fn describe(scenario: Scenario) -> &'static str {
         Scenario::Churn => "few nodes write and delete under splits, crashes and restarts, against a model",
         Scenario::Publish => "random nodes publish 120 messages, and one more node joins: who was told of what",
         Scenario::View => "tables smaller than the swarm: who is in whose, before and after half of it crashes",
+        Scenario::Skew => "clocks years ahead, years behind, drifting and stepping, while all write; then set right",
         _ => "",
     }
 }

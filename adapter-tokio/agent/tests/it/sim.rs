@@ -45,6 +45,7 @@ const FIGURES: &[(&str, &[&str])] = &[
     ("storm", &["all_know_s", "contact_bytes"]),
     ("poison", &["poison_s"]),
     ("view", &["in_degree_mean", "dead_out_s"]),
+    ("skew", &["converged_s", "healed_s", "refused_stamps"]),
 ];
 
 fn sim(options: &str) -> Output {

@@ -158,6 +158,15 @@ fn siblings_end_equal_in_any_order() {
     check_sets(&world, 5, 997);
 }
 
+/// Elements of a set are merged as siblings are.
+#[test]
+fn elements_end_equal_in_any_order() {
+    let world = small_world(Kind::Set);
+    check_sets(&world, 2, 1);
+    check_sets(&world, 3, 1);
+    check_sets(&world, 4, 101);
+}
+
 #[test]
 fn mixed_kinds_end_equal_in_any_order() {
     let mut world = small_world(Kind::Register);

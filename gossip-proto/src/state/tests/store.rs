@@ -133,7 +133,14 @@ impl World {
             let Merged { slot, conflict, dropped_sibling, .. } = merged;
             assert_eq!(
                 merged,
-                Merged { slot, outcome, conflict: plan.conflict, dropped_sibling: plan.dropped, reissued: false }
+                Merged {
+                    slot,
+                    outcome,
+                    conflict: plan.conflict,
+                    dropped_sibling: plan.dropped,
+                    lacks: false,
+                    reissued: false
+                }
             );
             assert_eq!((conflict, dropped_sibling), (plan.conflict, plan.dropped));
             assert_eq!(self.store.merge(&item).map(|again| again.outcome == Outcome::New), Ok(false));
@@ -354,7 +361,7 @@ fn what_no_rule_allows_is_refused() {
         value: Some(b"v"),
     };
     let long = [0; 400];
-    assert_eq!(store.merge(&EntryItem { kind: 2, ..good.clone() }), Err(Refused::Kind));
+    assert_eq!(store.merge(&EntryItem { kind: 6, ..good.clone() }), Err(Refused::Kind));
     assert_eq!(store.merge(&EntryItem { key: b"", ..good.clone() }), Err(Refused::KeyLen));
     assert_eq!(store.merge(&EntryItem { key: &long[..256], ..good.clone() }), Err(Refused::KeyLen));
     assert_eq!(store.merge(&EntryItem { value: Some(&long[..max]), ..good.clone() }), Err(Refused::ValueLen));
