@@ -29,7 +29,7 @@ impl Table {
     fn new(entries: usize) -> Self {
         let used = entries * ((LEN_MIN + LEN_MAX) / 2 + 10);
         let area = vec![0; used / 7 * 8 / 100 * 102 + 4096];
-        let arena = Arena::new(area.len(), 1400);
+        let arena = Arena::new(area.len(), 1400, 1400);
         let order = (0..entries as u32).collect();
         let mut table = Self { arena, area, slots: vec![Slot::default(); entries], order, random: 1 };
         for ix in 0..entries {

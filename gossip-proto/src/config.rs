@@ -55,8 +55,13 @@ pub struct Config {
     /// may overdraw by one datagram. Default 1,250,000 (10 Mb/s).
     pub bytes_per_second: u32,
     /// The largest datagram that this node is asked to fill, in bytes: 128 to 65,507. It bounds what `put` accepts, since
-    /// a version must fit in one datagram. Default 1,400.
+    /// a version must fit in one datagram unless `value_len_max` says more. Default 1,400.
     pub datagram_len_max: u16,
+    /// The longest value of a register, in bytes, where that is more than fits in a datagram: 0 to 1,048,576. Larger
+    /// values are announced, and pulled in chunks by whoever lacks them; while one comes in, the old one stays, so there
+    /// must be room for both. One that is longer is not taken from others either, and this node then never agrees with
+    /// those who hold it. Default 0: no more than fits in a datagram.
+    pub value_len_max: u32,
     /// How each datagram's room is shared between kinds of traffic when all of them have something to say.
     pub shares: Shares,
     /// How far ahead of this node's own clock another's stamp may be: at least 1 s. What is further ahead is refused, so
@@ -242,6 +247,7 @@ impl Config {
             spread: Spread::PushPull,
             bytes_per_second: 1_250_000,
             datagram_len_max: 1400,
+            value_len_max: 0,
             shares: Shares::default(),
             clock_skew_max: Duration::from_secs(30),
             floor_margin: Duration::from_secs(600),
@@ -276,6 +282,7 @@ impl Config {
             ("rumor_mult", self.rumor_mult.into(), 1, 20),
             ("bytes_per_second", self.bytes_per_second.into(), 1_000, u32::MAX.into()),
             ("datagram_len_max", self.datagram_len_max.into(), 128, 65_507),
+            ("value_len_max", self.value_len_max.into(), 0, 1 << 20),
             ("clock_skew_max (µs)", micros(self.clock_skew_max), s, 365 * 24 * h),
             ("floor_margin (µs)", micros(self.floor_margin), 2 * s, 24 * h),
             ("horizon (µs)", micros(self.horizon), micros(self.floor_margin), 365 * 24 * h),

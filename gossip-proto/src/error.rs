@@ -41,7 +41,8 @@ pub enum PutError {
         /// The longest key, in bytes.
         max: usize,
     },
-    /// Key and value together are longer than `max` bytes, so that a version would not fit in a datagram.
+    /// Key and value together are longer than `max` bytes, so that a version would not fit in a datagram; or, of a register
+    /// where the configuration allows more than that, the value alone.
     ValueLen {
         /// The most that key and value may take together, in bytes.
         max: usize,

@@ -11,6 +11,7 @@ mod kinds;
 mod lifetimes;
 mod messages;
 mod output;
+mod pulls;
 mod receipts;
 mod rest;
 mod sample;
@@ -28,7 +29,7 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Receipts, Replies, Session};
+use crate::repair::{Pulls, Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::spread::{Budget, Credits, Rounds};
 use crate::state::{Clock, Entry, PublishOptions, PutOptions, StateHash, Store};
@@ -171,6 +172,7 @@ pub struct Node<'a> {
     replies: Replies,
     receipts: Receipts,
     shedding: Shedding,
+    pulls: Pulls,
     sessions: [Session; 3],
     wanted: Wanted,
     rounds: Rounds,
@@ -296,7 +298,12 @@ impl<'a> Node<'a> {
         let members =
             Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
         let hash = StateHash::new(config.swarm.as_bytes());
-        Ok((members, Store::new(entries, entry_cells, entry_rows, bytes, hash, config), rng))
+        let store = Store::new(entries, entry_cells, entry_rows, bytes, hash, config);
+        if let Err(min) = store.holds_largest(config) {
+            let given = store.bytes_len();
+            return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
+        }
+        Ok((members, store, rng))
     }
 
     /// What cannot. Inlined, so that it is made where it goes.
@@ -325,6 +332,7 @@ impl<'a> Node<'a> {
             replies: Replies::default(),
             receipts: Receipts::default(),
             shedding: Shedding::default(),
+            pulls: Pulls::default(),
             sessions: [const { Session::new() }; 3],
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
@@ -475,6 +483,7 @@ impl<'a> Node<'a> {
         self.drop_forwards();
         self.sessions = [const { Session::new() }; 3];
         self.replies = Replies::default();
+        self.pulls = Pulls::default();
         self.direct.clear();
         self.farewells = FAREWELLS;
         self.farewell(now);

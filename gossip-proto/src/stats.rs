@@ -115,6 +115,21 @@ counters! {
     budget_waits,
     /// Items that do not fit in an empty datagram of the caller's buffer.
     items_too_large,
+    /// Large values that this node began to pull.
+    pulls,
+    /// Announcements of large values that led to nothing: too long for this node, no room beside what is held, as many
+    /// pulls as there may be, or from somebody who is not asked.
+    pulls_refused,
+    /// Pulls that were given up: a newer version was announced, another pull needed the place, or nothing came any more.
+    pulls_dropped,
+    /// Pulls whose bytes were not those that had been announced.
+    pulls_wrong,
+    /// Questions for chunks that were not answered since others had their turn; they are asked again.
+    pulls_put_off,
+    /// Chunks of which some bytes had come before.
+    chunks_known,
+    /// Chunks that nobody asked for, or that are not of the value that they name.
+    chunks_refused,
     /// Comparisons of summaries that this node began.
     sessions,
 }

@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use gossip_proto::{Addr, Config, Lifecycle, Node, NodeId, PutError, PutOptions, Seed, Spread, Storage};
+use gossip_proto::{Addr, Config, Kind, Lifecycle, Node, NodeId, PutError, PutOptions, Seed, Spread, Storage};
 use gossip_tokio::{Event, Events, Handle};
 use siphasher::sip::SipHasher13;
 use tokio::net::{TcpListener, UdpSocket, lookup_host};
@@ -140,6 +140,7 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
 /// The node, and the limits that it told.
 fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) -> Result<(Node<'static>, api::Limits)> {
     let lan = Config::lan(&options.swarm);
+    let value_len_max = options.value_len_max.map_or(VALUE_LEN_MAX.min(options.bytes / 8), |max| max as usize);
     let config = Config {
         gossip_interval: options.interval,
         gossip_interval_max: lan.gossip_interval_max.max(options.interval),
@@ -152,6 +153,7 @@ fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) ->
             Mode::PushPull => Spread::PushPull,
         },
         bytes_per_second: options.bytes_per_second,
+        value_len_max: value_len_max as u32,
         ..lan
     };
     config.validate()?;
@@ -171,8 +173,8 @@ fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) ->
     secret.copy_from_slice(seed);
     let storage = Storage::with_capacity(options.members, options.entries, options.bytes);
     let mut node = Node::new(id, Addr::from(advertise), config, storage, Seed::new(secret))?;
-    // No value of this length fits; the refusal names the limit, and changes nothing.
-    let refused = node.put(gossip_proto::Instant::ZERO, b"-", &[0; 1 << 16], PutOptions::new());
+    // No sibling of this length fits; the refusal names the limit, and changes nothing.
+    let refused = node.put(gossip_proto::Instant::ZERO, b"-", &[0; 1 << 16], PutOptions::new().kind(Kind::Siblings));
     let content_len_max = if let Err(PutError::ValueLen { max }) = refused { max } else { usize::MAX };
     let room = node.bytes_used().1;
     if room < content_len_max {
@@ -188,9 +190,13 @@ fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) ->
         contacts_max: Node::CONTACTS_MAX,
         body_len_max: BODY_LEN_MAX,
         watchers_max: WATCHERS_MAX,
+        value_len_max: node.config().value_len_max as usize,
     };
     Ok((node, limits))
 }
+
+/// The longest value that an agent takes unless told otherwise.
+const VALUE_LEN_MAX: usize = 1 << 20;
 
 /// The id of an agent of this name, the same in each of its lives: SipHash-1-3 under a fixed key.
 fn id_of(name: &str) -> NodeId {

@@ -108,6 +108,9 @@ pub(crate) struct Limits {
     pub(crate) contacts_max: usize,
     pub(crate) body_len_max: usize,
     pub(crate) watchers_max: usize,
+    /// A register's value alone, where that is more than `content_len_max` allows.
+    #[serde(default)]
+    pub(crate) value_len_max: usize,
 }
 
 /// An entry. `value` is the newest of `values`.
@@ -149,7 +152,11 @@ pub(crate) struct Got {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Set {
     pub(crate) key: String,
+    #[serde(default)]
     pub(crate) value: Value,
+    /// The bytes of the value in hexadecimal digits, in place of `value`: they need not be JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hex: Option<String>,
     #[serde(default)]
     pub(crate) kind: Option<Kind>,
     #[serde(default)]
@@ -320,8 +327,8 @@ pub(crate) enum EntryChange {
     Deleted,
 }
 
-/// The longest body of a request, in bytes: a guess, larger than a document that an agent's tables hold by default is
-/// likely to be.
-pub(crate) const BODY_LEN_MAX: usize = 1 << 20;
+/// The longest body of a request, in bytes: the longest value in hexadecimal digits, its key, and as much again for a
+/// document of many small ones.
+pub(crate) const BODY_LEN_MAX: usize = 4 << 20;
 /// How many streams and waits are served at once.
 pub(crate) const WATCHERS_MAX: usize = 64;

@@ -39,8 +39,11 @@ pub(crate) enum Command {
         /// The key: a path such as `site/nav/speed`.
         key: String,
         /// The value, as JSON.
-        #[arg(value_name = "JSON", allow_negative_numbers = true)]
-        value: String,
+        #[arg(value_name = "JSON", allow_negative_numbers = true, required_unless_present = "file")]
+        value: Option<String>,
+        /// Take the bytes of a file as they are, JSON or not; `-` reads standard input.
+        #[arg(long, value_name = "PATH", conflicts_with = "value")]
+        file: Option<std::path::PathBuf>,
         /// How concurrent writes merge; without it as the entry is, or `register`.
         #[arg(long)]
         kind: Option<Kind>,
@@ -54,6 +57,9 @@ pub(crate) enum Command {
     Get {
         /// The key, or the path of a part of the document; empty for the whole.
         key: String,
+        /// Write the bytes of this one entry to a file, as they are; `-` is standard output.
+        #[arg(long, value_name = "PATH", conflicts_with = "json")]
+        output: Option<std::path::PathBuf>,
         #[command(flatten)]
         remote: Remote,
     },
@@ -201,8 +207,12 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "N", default_value_t = 16_384)]
     pub(crate) entries: usize,
     /// Room for keys, values and tags, in bytes.
-    #[arg(long, value_name = "N", default_value_t = 4 << 20)]
+    #[arg(long, value_name = "N", default_value_t = 32 << 20)]
     pub(crate) bytes: usize,
+    /// The longest value, in bytes; the same for all agents of a swarm. What does not fit in a datagram is pulled in chunks.
+    /// Without it 1 MiB, or an eighth of --bytes if that is less.
+    #[arg(long, value_name = "N")]
+    pub(crate) value_len_max: Option<u32>,
     /// A directory to keep entries in: the agent comes back from it as itself, also after a crash.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<std::path::PathBuf>,
@@ -271,7 +281,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
         let set = Cli::try_parse_from(["gossip", "set", "a", "-5", "--json"]).unwrap();
-        assert!(set.json && matches!(set.command, Command::Set { value, .. } if value == "-5"));
+        assert!(set.json && matches!(set.command, Command::Set { value: Some(value), .. } if value == "-5"));
         let merge = Cli::try_parse_from(["gossip", "--json", "merge", "-"]).unwrap();
         assert!(merge.json && matches!(merge.command, Command::Merge { document, .. } if document == "-"));
     }

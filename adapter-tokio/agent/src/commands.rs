@@ -1,12 +1,14 @@
 //! The commands that talk to an agent: one request each, and what it says.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::api::{self, Nothing};
 use crate::cli::{Command, Remote};
 use crate::client::Client;
+use crate::document;
 use crate::dot;
 use crate::error::{Code, Failure, Result};
 use crate::output;
@@ -21,12 +23,25 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             output::show(json, &members, output::members)
         }
         Command::Info { remote } => output::show(json, &client(remote).get("/v1/info", &[]).await?, output::info),
-        Command::Set { key, value, kind, urgent, remote } => {
-            let set = api::Set { key: key.clone(), value: parse(value)?, kind: *kind, urgent: *urgent };
+        Command::Set { key, value, file, kind, urgent, remote } => {
+            let value = value.as_deref().map_or(Ok(Value::Null), parse)?;
+            let hex = file.as_deref().map(read).transpose()?.map(|bytes| document::hex(&bytes));
+            let set = api::Set { key: key.clone(), value, hex, kind: *kind, urgent: *urgent };
             let done: api::SetDone = client(remote).post("/v1/set", &set).await?;
             output::show(json, &done, |_| format!("{key} is set"))
         }
-        Command::Get { key, remote } => {
+        Command::Get { key, output: Some(file), remote } => {
+            let got: api::Got = client(remote).get("/v1/get", &[("key", key), ("raw", "true")]).await?;
+            let bytes = document::unhex(got.value.get("$hex").and_then(Value::as_str).unwrap_or_default());
+            let bytes = bytes.ok_or_else(|| Failure::new(Code::NotAnAgent, "these are no hexadecimal digits", ""))?;
+            let written = if file.as_os_str() == "-" {
+                std::io::stdout().write_all(&bytes)
+            } else {
+                std::fs::write(file, &bytes)
+            };
+            written.map_err(|error| Failure::new(Code::Other, format!("{}: {error}", file.display()), ""))
+        }
+        Command::Get { key, output: None, remote } => {
             output::show(json, &client(remote).get("/v1/get", &[("key", key)]).await?, output::got)
         }
         Command::Delete { key, remote } => {
@@ -99,6 +114,19 @@ fn parse(json: &str) -> Result<Value> {
         let hint = "a text needs double quotes inside the shell's own: '\"blue\"'";
         Failure::new(Code::BadJson, format!("this is no JSON: {error}"), hint)
     })
+}
+
+/// The bytes of a file, or of standard input: no more than can be sent.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let max = api::BODY_LEN_MAX as u64 / 2;
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().take(max + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Failure::new(Code::Usage, format!("{}: {error}", path.display()), "name a file to read"))?;
+    if bytes.len() as u64 > max { Err(Failure::body_too_long(api::BODY_LEN_MAX)) } else { Ok(bytes) }
 }
 
 fn stdin() -> Result<String> {

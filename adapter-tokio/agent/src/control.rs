@@ -107,6 +107,11 @@ async fn get_entry(State(control): State<Control>, query: Query<BTreeMap<String,
         "" => Ok(Vec::new()),
         key => document::path_of(key),
     };
+    if query.0.contains_key("raw") {
+        let value = control.handle.read(|node| Some(document::raw_value_of(node.get(key.as_bytes())?.value())));
+        let value = value.ok_or_else(|| not_found(&key))?;
+        return Ok(Json(api::Got { key, value, entry: None, hidden: Vec::new() }));
+    }
     let names: Vec<_> = path.iter().flatten().map(String::as_str).collect();
     let (entry, entries) = control.handle.read(|node| {
         let beneath =
@@ -143,10 +148,14 @@ async fn list(State(control): State<Control>, query: Query<BTreeMap<String, Stri
 }
 
 async fn set(State(control): State<Control>, body: Body) -> Answer<api::SetDone> {
-    let api::Set { key, value, kind, urgent } = parse(body).await?;
+    let api::Set { key, value, hex, kind, urgent } = parse(body).await?;
     check_path(&key)?;
     check_depth(&key, &value)?;
-    let bytes = value.to_string().into_bytes();
+    let bytes = match hex {
+        Some(hex) => document::unhex(&hex)
+            .ok_or_else(|| Failure::new(Code::Usage, "`hex` is not pairs of hexadecimal digits", "or send `value`"))?,
+        None => value.to_string().into_bytes(),
+    };
     let kind = control.handle.with(|node, now| {
         let held = node.get(key.as_bytes()).map(|entry| entry.kind());
         let kind = kind.map_or(held.unwrap_or_default(), view::kind_in);
@@ -192,7 +201,7 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
         let message = "only an object can be merged: its members are the first parts of the keys";
         return Err(Failure::new(Code::NotAnObject, message, "write {\"name\": value}, or use `gossip set`"));
     };
-    let content_len_max = control.about.limits.content_len_max;
+    let api::Limits { content_len_max, value_len_max, .. } = control.about.limits;
     let part = |name: &String| (document::key_of(&[name]), document::beneath(&[name]));
     let parts: Vec<_> = patch.keys().map(part).collect();
     let merged = control.handle.with(|node, now| {
@@ -212,10 +221,11 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
             if key.len() > Node::KEY_LEN_MAX {
                 return Err(refused(&key, bytes.len(), PutError::KeyLen { max: Node::KEY_LEN_MAX }));
             }
-            if key.len() + bytes.len() > content_len_max {
-                return Err(refused(&key, bytes.len(), PutError::ValueLen { max: content_len_max }));
-            }
             let kind = node.get(key.as_bytes()).map(|entry| entry.kind()).unwrap_or_default();
+            let large = if kind == gossip_proto::Kind::Register { value_len_max } else { 0 };
+            if key.len() + bytes.len() > content_len_max && bytes.len() > large {
+                return Err(refused(&key, bytes.len(), PutError::ValueLen { max: content_len_max.max(large) }));
+            }
             writes.push((key, bytes, PutOptions::new().kind(kind)));
         }
         check_room(node, &writes)?;

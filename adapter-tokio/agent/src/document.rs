@@ -70,11 +70,26 @@ pub(crate) fn depth(value: &Value) -> usize {
 pub(crate) fn value_of(bytes: &[u8]) -> Value {
     match serde_json::from_slice(bytes) {
         Ok(value) if depth(&value) <= DEPTH_MAX => value,
-        _ => {
-            let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            Value::Object(Map::from_iter([("$hex".to_owned(), Value::String(hex))]))
-        }
+        _ => raw_value_of(bytes),
     }
+}
+
+/// A value that is held, as `{"$hex":"…"}`, whatever it is.
+pub(crate) fn raw_value_of(bytes: &[u8]) -> Value {
+    Value::Object(Map::from_iter([("$hex".to_owned(), Value::String(hex(bytes)))]))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The bytes that these digits are; `None` if they are none.
+pub(crate) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16).map(|nibble| nibble as u8);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| Some(nibble(*pair.first()?)? << 4 | nibble(*pair.get(1)?)?)).collect()
 }
 
 /// What to write and delete so that `patch` is merged into what is held. `held` is all that lies at or beneath the

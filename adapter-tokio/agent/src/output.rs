@@ -66,7 +66,10 @@ pub(crate) fn info(info: &api::Info) -> String {
         ("bytes".into(), used(&info.tables.bytes)),
         (
             "limits".into(),
-            format!("key {} bytes, key and value {} bytes", info.limits.key_len_max, info.limits.content_len_max),
+            format!(
+                "key {} bytes, key and value {} bytes, a register's value {} bytes",
+                info.limits.key_len_max, info.limits.content_len_max, info.limits.value_len_max
+            ),
         ),
     ];
     lines.extend(

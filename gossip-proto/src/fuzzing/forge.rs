@@ -11,8 +11,8 @@ use siphasher::sip::SipHasher13;
 use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::wire::{
-    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, MemberItem, Message, Missing, Publication, Seen,
-    Table, VersionId, WindowItem, Writer, close,
+    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, Large, MemberItem, Message, Missing, Publication,
+    Seen, Table, VersionId, WindowItem, Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -49,7 +49,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(24) {
+    let message = match choices.below(27) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -106,6 +106,26 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             Message::Floor { clock, floor, level: choices.below(2) == 0 }
         }
         22 => Message::Ahead { key: hash(choices), now: stamp(choices) },
+        23 => {
+            let (key, version, len) = (hash(choices), version(choices), [200, number(choices)][choices.below(2)]);
+            // Few digests, so that chunks and questions meet an announcement.
+            Message::Large(Large {
+                key,
+                stamp: version.stamp,
+                writer: version.writer,
+                len,
+                digest: [choices.byte() % 4; 12],
+            })
+        }
+        24 => {
+            let (key, from) = (hash(choices), number(choices) as u16 % 0xfff0);
+            Message::Pull { key, digest: short(choices), from, end: from + 1 + u16::from(choices.byte()) % 15 }
+        }
+        25 => {
+            bytes = choices.some_bytes(200);
+            let digest = short(choices);
+            Message::Chunk { digest, from: choices.byte().into(), bytes: &bytes[..bytes.len().min(200)] }
+        }
         15 => {
             bytes = if choices.below(4) == 0 { choices.some_bytes(60) } else { inner(writer, choices, told) };
             Message::Forward { to: id(choices), payload: &bytes }
@@ -149,6 +169,11 @@ fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>, told: bool) -> Vec<u8> 
     let len = inside.len();
     let name = ["fuzz", "other"][choices.below(2)];
     close(&mut buf, len, &Envelope { key: SwarmKey::from_name(name), own: header.id }, Some(NodeId(1))).to_vec()
+}
+
+/// The short digest of one of the large versions that are announced here.
+fn short(choices: &mut Choices<'_>) -> u32 {
+    u32::from_le_bytes([choices.byte() % 4; 4])
 }
 
 fn accusation(choices: &mut Choices<'_>) -> Accusation {

@@ -46,6 +46,7 @@ fn config(choices: &mut Choices<'_>) -> Config {
     config.spread = [Spread::Push, Spread::Pull, Spread::PushPull][choices.below(3)];
     config.datagram_len_max = choices.word().clamp(128, 65_507);
     config.bytes_per_second = [1_000, 10_000, 1_250_000, u32::MAX][choices.below(4)];
+    config.value_len_max = [0, 0, 300, 2_000][choices.below(4)];
     config.fanout = 1 + choices.below(16) as u8;
     config.indirect_probes = choices.below(9) as u8;
     config.gossip_interval = Duration::from_millis(1 + u64::from(choices.byte()) * 20);
@@ -81,7 +82,7 @@ impl Twins {
             Node::new(NodeId(id.into()), addr(id), config.clone(), storage, Seed::new([id; 32]))
         };
         // A table may be too small for the datagram length that was chosen: then the smallest datagrams do.
-        let small = Config { datagram_len_max: 128, ..config.clone() };
+        let small = Config { datagram_len_max: 128, value_len_max: 0, ..config.clone() };
         let both = |config| make(1, config, members_max, entries_max, bytes_max);
         let [node, twin] = [(); 2].map(|()| both(config).or_else(|_| both(&small)).expect("tables of this size"));
         let peer = make(Self::PEER, &lan(), 16, 64, 1 << 16).expect("tables of this size");

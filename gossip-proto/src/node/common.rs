@@ -30,6 +30,7 @@ impl Node<'_> {
         let (stamp, ttl) = (self.clock.stamp(now), self.ttl_of(now, &options)?);
         let (slot, stamp) = self.store.put_for(self.life, stamp, key, value, options.kind, ttl)?;
         let stamp = self.correct_own(now, slot, stamp);
+        self.drop_outdated(slot);
         self.written(now, slot, stamp, options.urgent);
         Ok(())
     }

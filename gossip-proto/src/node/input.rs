@@ -293,6 +293,9 @@ impl Node<'_> {
             Message::Publication(ref item) => self.take_publication(context, item),
             Message::Window(ref item) => self.take_window(context, item),
             Message::Missing(ref missing) => self.take_missing(context, missing),
+            Message::Large(ref large) => self.take_announcement(context, large),
+            Message::Pull { key, digest, from, end } => self.serve(context, key, digest, from, end),
+            Message::Chunk { digest, from, bytes } => self.take_chunk(context, digest, from, bytes),
             Message::Seen(addr) => self.set_addr(now, addr),
             Message::Floor { clock, floor, level } => self.take_floor(context, clock, floor, level),
             Message::Ahead { key, now } => self.take_ahead(context, key, now),
@@ -488,6 +491,7 @@ impl Node<'_> {
             (slot.via, slot.asleep) = (Link::NONE, Tick::default());
         }
         self.replies.forget(ix);
+        self.pulls.forget(ix);
         self.rounds.reached(ix);
         for session in &mut self.sessions {
             if session.with() == Some(ix) {
@@ -536,6 +540,7 @@ impl Node<'_> {
         match merged.outcome {
             Outcome::New => {
                 self.stats.entries_new += 1;
+                self.drop_outdated(merged.slot);
                 if !context.copies || merged.reissued {
                     self.entry_changed(context.now, merged.slot, false);
                 }
@@ -570,7 +575,6 @@ impl Node<'_> {
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
         let equal = root == own || scoped && self.members.agrees(ix);
         let session = self.session(Table::Entries);
-        session.saw(ix, root);
         if equal {
             if session.with() == Some(ix) {
                 session.end(now, true);
@@ -610,7 +614,7 @@ impl Node<'_> {
         }
     }
 
-    fn owe_key(&mut self, to: Option<usize>, table: Table, task: Task, key: Key) {
+    pub(super) fn owe_key(&mut self, to: Option<usize>, table: Table, task: Task, key: Key) {
         if let Some(to) = to {
             self.push_row(Row::of_key(to, table, task, key));
         }

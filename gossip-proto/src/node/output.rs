@@ -51,6 +51,11 @@ pub(super) struct Filling<'b> {
 }
 
 impl Filling<'_> {
+    /// How many bytes are left.
+    pub(super) fn room(&self) -> usize {
+        self.writer.room()
+    }
+
     /// Writes one message, marked as a copy or not; `None`, and nothing is written, if it is longer than `limit`.
     pub(super) fn push(&mut self, message: &Message<'_>, copy: bool, limit: usize) -> Option<usize> {
         let start = self.writer.len();
@@ -364,7 +369,8 @@ impl Node<'_> {
         let len = item.key.len() + item.value.map_or(0, <[u8]>::len);
         let sent = self.transmissions().saturating_sub(self.store.left(slot));
         let first = item.version.writer == self.life && sent < self.config.fanout;
-        len <= WHOLE_LEN || first
+        // A large one is announced, which costs hardly more than an offer and the question for it.
+        len <= WHOLE_LEN || first || self.store.large(slot).is_some()
     }
 
     fn push_offer(&self, filling: &mut Filling<'_>, slot: usize, limit: usize) -> Option<usize> {
@@ -376,12 +382,17 @@ impl Node<'_> {
     fn push_entry(&self, filling: &mut Filling<'_>, slot: usize, copy: bool, limit: usize) -> Option<usize> {
         let (start, mut used) = (filling.writer.len(), 0);
         let empty = filling.writer.is_empty();
-        for nth in 0..self.store.versions(slot) {
+        let (versions, large) = (self.store.versions(slot), self.store.large(slot));
+        for nth in 0..versions {
             if !self.store.is_sent(slot, nth) {
                 continue;
             }
             let item = self.store.item(slot, nth)?;
-            match filling.push(&Message::Entry(item), copy, limit.saturating_sub(used)) {
+            let message = match large {
+                Some(large) if nth + 1 == versions => Message::Large(large),
+                _ => Message::Entry(item),
+            };
+            match filling.push(&message, copy, limit.saturating_sub(used)) {
                 Some(len) => used += len,
                 None if empty && used > 0 => break,
                 None => {
@@ -473,6 +484,11 @@ impl Node<'_> {
             Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
             Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
             Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
+            Task::Pull { of, from } => match self.pull_message(&row, of, from) {
+                Some(question) => filling.push(&question, false, limit),
+                None => Some(0),
+            },
+            Task::Chunks { from, end } => return self.fill_chunks(filling, row, from, end, limit),
             Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
         };
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
-use crate::membership::{MemberSlot, MemberState, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
+use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
 use crate::repair::{Row, Step, Task};
 use crate::slab::index::Prefix;
 use crate::time::{Instant, Tick, micros};
@@ -72,6 +72,9 @@ impl Node<'_> {
             }
         }
         self.shed(now);
+        if self.pulls.next().is_some_and(|at| at <= now) {
+            self.pulls_due(now);
+        }
         if due(&mut self.receipts.next, now) {
             self.ask_for_receipts(now);
         }
@@ -91,6 +94,7 @@ impl Node<'_> {
         let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
         let own = own
             .chain(self.receipts.next)
+            .chain(self.pulls.next())
             .chain(self.shed_at())
             .chain(self.prober.next_overdue())
             .chain(self.lifetime_due());
@@ -286,13 +290,16 @@ impl Node<'_> {
             return self.session(table).end(now, true);
         }
         let (root, retry) = (self.root, self.retry(ix));
+        let own = self.table_digest(table);
         let Some(slot) = self.members.get(ix).filter(|slot| slot.is_live()) else {
             return self.session(table).end(now, true);
         };
         if table == Table::Entries && (slot.root == root || self.members.agrees(ix)) {
             return self.session(table).end(now, true);
         }
-        if let Step::Ask(mut ix) = self.session(table).timeout(now, retry) {
+        // Questions about members go to somebody else each time.
+        let theirs = if table == Table::Entries { u64::from(slot.root) << 32 } else { self.stats.sessions };
+        if let Step::Ask(mut ix) = self.session(table).timeout(now, retry, own ^ theirs) {
             self.stats.sessions += 1;
             if table == Table::Members {
                 // Everybody's view should be the same, so each question goes to somebody else: while a swarm starts, two
@@ -307,9 +314,7 @@ impl Node<'_> {
 
     /// How long to wait for an answer: some round trips to this member, or a guess.
     pub(super) fn retry(&self, ix: usize) -> Duration {
-        let rtt = self.members.get(ix).map_or(0, |slot| slot.rtt);
-        let micros = if rtt == 0 { RETRY_GUESS } else { u64::from(rtt) * 100 * 4 };
-        Duration::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
+        retry(&self.members, ix)
     }
 
     fn round(&mut self, now: Instant) {
@@ -330,6 +335,12 @@ impl Node<'_> {
             self.timers.farewell = Some(now + self.config.gossip_interval.min(FAREWELL_WAIT));
         }
     }
+}
+
+pub(super) fn retry(members: &Members<'_>, ix: usize) -> Duration {
+    let rtt = members.get(ix).map_or(0, |slot| slot.rtt);
+    let micros = if rtt == 0 { RETRY_GUESS } else { u64::from(rtt) * 100 * 4 };
+    Duration::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
 }
 
 /// How many deadlines one call looks after; the others are due at once again.

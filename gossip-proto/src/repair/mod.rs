@@ -3,14 +3,16 @@
 //! Knows: summaries of any table, how to compare them part by part, what is owed to whom, and which comparison is under
 //! way. Does not know: what an item is, nor how it is encoded. Whoever answers keeps no session: a row of what it owes,
 //! dropped without harm, is all.
-//! When full: see [`replies`].
+//! When full: see [`replies`] and [`pull`].
 
 mod compare;
+mod pull;
 mod receipts;
 mod replies;
 mod session;
 
 pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
+pub(crate) use pull::{Pull, Pulls};
 pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};
 pub(crate) use replies::{ROWS_MAX, Replies, Row, Task};

@@ -45,6 +45,10 @@ pub(crate) enum Task {
     Missing(u32),
     /// Some of the 32 messages from the key on, in at most so many more datagrams.
     Give { wanted: u32, datagrams: u8 },
+    /// The question for a run of units of the large version of this digest.
+    Pull { of: u32, from: u16 },
+    /// These units of the large value with this key.
+    Chunks { from: u16, end: u16 },
     /// From which address the member is seen to send.
     Seen,
     /// The time and the floor.
@@ -89,6 +93,12 @@ impl Row {
         self.from == 1
     }
 
+    /// The same member and key, with this to be done.
+    pub(crate) fn to_do(mut self, task: Task) -> Self {
+        self.task = task;
+        self
+    }
+
     /// The same, from `key` on.
     pub(crate) fn at(mut self, key: Key) -> Self {
         self.key = key;
@@ -107,7 +117,10 @@ impl Replies {
     pub(crate) fn push(&mut self, row: Row) -> bool {
         let same = |old: &Row| {
             (old.to, old.table, old.depth, old.key) == (row.to, row.table, row.depth, row.key)
-                && core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task)
+                && match row.task {
+                    Task::Pull { .. } | Task::Chunks { .. } => old.task == row.task,
+                    _ => core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task),
+                }
         };
         match self.rows.iter_mut().find(|old| same(old)) {
             Some(old) => {
@@ -138,7 +151,13 @@ impl Replies {
     /// Puts what is left of a row in its place, or takes it out.
     pub(crate) fn settle(&mut self, at: usize, rest: Option<Row>) {
         match (rest, self.rows.get_mut(at)) {
-            (Some(rest), Some(row)) => *row = rest,
+            (Some(rest), Some(row)) => {
+                *row = rest;
+                if matches!(rest.task, Task::Chunks { .. }) {
+                    // It is long, and what others wait for is short.
+                    self.rows.get_mut(at..).unwrap_or_default().rotate_left(1);
+                }
+            }
             (None, Some(_)) => {
                 self.rows.remove(at);
             }
@@ -149,6 +168,11 @@ impl Replies {
     /// Forgets what is owed to a member.
     pub(crate) fn forget(&mut self, to: usize) {
         self.rows.retain(|row| row.to() != to);
+    }
+
+    /// How many runs of large values are owed to a member.
+    pub(crate) fn chunks_to(&self, to: usize) -> usize {
+        self.rows.iter().filter(|row| row.to() == to && matches!(row.task, Task::Chunks { .. })).count()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,12 +12,12 @@ use crate::time::Instant;
 pub(crate) struct Session {
     peer: Option<usize>,
     tries: u8,
+    /// How often was asked since either side last changed.
+    futile: u8,
+    /// What both sides were when it was last asked.
+    mark: u64,
     progress: bool,
     asked: bool,
-    /// How often was asked since either side last changed.
-    asks: u8,
-    /// The other side's root, as it was heard last.
-    root: u32,
     pause: Duration,
     paused_until: Instant,
     next: Option<Instant>,
@@ -37,10 +37,10 @@ impl Session {
         Self {
             peer: None,
             tries: 0,
+            futile: 0,
+            mark: 0,
             progress: false,
             asked: false,
-            asks: 0,
-            root: 0,
             pause: PAUSE_MIN,
             paused_until: Instant::ZERO,
             next: None,
@@ -50,23 +50,25 @@ impl Session {
     /// A member differs from us: begin after `delay`, unless a session is under way or pausing.
     pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: Duration) {
         if self.peer.is_none() && now >= self.paused_until {
-            (self.peer, self.tries, self.progress, self.asks) = (Some(peer), 0, false, 0);
+            (self.peer, self.tries, self.futile, self.progress) = (Some(peer), 0, 0, false);
             self.next = Some(now + delay);
         }
     }
 
-    /// The time has come: ask, again after `retry` if nothing arrives by then; or give up.
-    pub(crate) fn timeout(&mut self, now: Instant, retry: Duration) -> Step {
+    /// The time has come: ask, again after `retry` if nothing arrives by then; or give up. `mark` is another one whenever
+    /// either side has changed.
+    pub(crate) fn timeout(&mut self, now: Instant, retry: Duration, mark: u64) -> Step {
         let Some(peer) = self.peer else { return Step::Over };
+        let moved = core::mem::replace(&mut self.mark, mark) != mark;
+        self.futile = if moved { 0 } else { self.futile.saturating_add(1) };
         if self.progress {
             (self.tries, self.progress) = (0, false);
         }
-        if self.tries >= TRIES_MAX || self.asks >= ASKS_MAX {
+        if self.tries >= TRIES_MAX || self.futile >= FUTILE_MAX {
             self.end(now, false);
             return Step::Over;
         }
         self.tries += 1;
-        self.asks += 1;
         self.next = Some(now + retry * u32::from(self.tries));
         Step::Ask(peer)
     }
@@ -82,14 +84,6 @@ impl Session {
         if self.peer == Some(peer) && self.tries > 0 {
             self.progress = true;
             self.next = Some(now + retry);
-        }
-    }
-
-    /// The other side's root was heard. While neither side changes nothing moves, however much is said: one may refuse
-    /// what the other has.
-    pub(crate) fn saw(&mut self, peer: usize, root: u32) {
-        if self.peer == Some(peer) && core::mem::replace(&mut self.root, root) != root {
-            self.asks = 0;
         }
     }
 
@@ -110,7 +104,7 @@ impl Session {
     pub(crate) fn resume(&mut self) {
         self.pause = PAUSE_MIN;
         self.paused_until = Instant::ZERO;
-        self.asks = 0;
+        self.futile = 0;
     }
 
     /// Something was found to be missing and asked for: compare again, since it may not come.
@@ -135,7 +129,7 @@ impl Session {
 /// How often the same is asked without anything coming of it: at 30 % loss each way, all four fail in 7 % of sessions.
 const TRIES_MAX: u8 = 4;
 /// How often is asked while neither side changes: what is lost on the way is asked for again, what is refused is not.
-const ASKS_MAX: u8 = 16;
+const FUTILE_MAX: u8 = 16;
 /// The pauses of rule R6.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(600);

@@ -1,7 +1,7 @@
 //! The arena: records of many sizes in one byte area, with no heap and no unbounded pause.
 //!
-//! The area is a table of page headers, then equal pages of at least 16 largest records; an area too small for two such
-//! pages is one page. A record is one contiguous slice behind an 8-byte header. Records are appended to the open page.
+//! The area is a table of page headers, then equal pages of at least 16 largest usual records and 4 largest records; an
+//! area too small for two such pages is one page. A record is one contiguous slice behind an 8-byte header. Records are appended to the open page.
 //! When that is full, the emptiest page is compacted, alone and in place, and becomes the open one: this is the longest
 //! pause there is. The headers sit together, not in their pages, so that a free touches few cache lines.
 //!
@@ -11,8 +11,9 @@
 //!
 //! Full: `used` counts each live record at its [`Arena::cost`] and nothing else, so admission depends on what is held
 //! and never on how it came about. What is admitted is placed, by counting. Let L be the length of a page:
-//! - of several pages, `used <= 7/8` leaves the emptiest page L/8 free. The class lists are at most L/16 coarse, so the
-//!   page they give has more than L/8 - L/16 free, which is the largest record's cost at least;
+//! - of several pages, the emptiest has what it has less than the mean. The class lists are at most L/16 coarse, so the
+//!   page they give has more than L - L/16 - mean free. At `used <= 7/8` that is L/16, which is the largest usual record's
+//!   cost at least. A larger one is admitted while it is no more than that: one of L/4 up to `used <= 11/16`;
 //! - of one page, all that is not used is free once it is compacted. The eighth that admission keeps back is what is
 //!   appended from one compaction to the next.
 //!
@@ -55,11 +56,13 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// Cuts an area of `area_len` bytes for records of at most `record_max` bytes of payload. Writes nothing.
-    pub(crate) fn new(area_len: usize, record_max: usize) -> Self {
+    /// Cuts an area of `area_len` bytes for records of at most `record_max` bytes of payload, of which the usual ones have
+    /// at most `usual_max`. Writes nothing.
+    pub(crate) fn new(area_len: usize, usual_max: usize, record_max: usize) -> Self {
         let area_len = area_len.min(AREA_MAX);
-        let record_max = record_max.min(RECORD_MAX);
-        let page_min = PAGE_RECORDS * Self::cost(record_max);
+        let record_max = record_max.max(usual_max).min(RECORD_MAX);
+        let usual = PAGE_RECORDS * Self::cost(usual_max.min(RECORD_MAX));
+        let page_min = usual.max(PAGE_LARGE_RECORDS * Self::cost(record_max));
         let page_count = (area_len / (page_min + Page::LEN)).clamp(1, PAGES_MAX);
         let page_len = (area_len / page_count).saturating_sub(Page::LEN) / ALIGN * ALIGN;
         let class_bits = usize::BITS - (page_len / CLASSES).leading_zeros();
@@ -89,7 +92,7 @@ impl Arena {
         moved: &mut dyn FnMut(u32, Loc),
     ) -> Option<Loc> {
         let cost = Self::cost(len);
-        if len > self.record_max() || !self.admits(cost) {
+        if !self.takes(len, 0) {
             return None;
         }
         let owner = owner.checked_add(1)?;
@@ -159,6 +162,24 @@ impl Arena {
     /// Whether `extra` bytes more may be used: the cost of a new record, less that of the one it replaces.
     pub(crate) fn admits(&self, extra: usize) -> bool {
         extra <= self.capacity().saturating_sub(self.used())
+    }
+
+    /// Whether a new record of `len` bytes finds its place once `freed` bytes less are used.
+    pub(crate) fn takes(&self, len: usize, freed: usize) -> bool {
+        let (cost, used, pages) = (Self::cost(len), self.used().saturating_sub(freed), usize::from(self.page_count));
+        let page_len = self.page_len as usize;
+        // By division, since on 32 bits a product of all pages may be too large.
+        let mean = used.div_ceil(pages.max(1));
+        len <= self.record_max()
+            && cost <= self.capacity().saturating_sub(used)
+            && (pages == 1 || cost <= (page_len - page_len / 16).saturating_sub(mean))
+    }
+
+    /// Makes a live record another owner's.
+    pub(crate) fn give(&self, area: &mut [u8], loc: Loc, owner: u32) {
+        if let Some(record) = Record::read_live(area, loc.offset()) {
+            Record { owner: owner.saturating_add(1), ..record }.write(area, loc.offset());
+        }
     }
 
     /// The bytes that a payload of `len` bytes uses, header and padding included.
@@ -369,20 +390,23 @@ impl Record {
     }
 }
 
-/// A page holds at least this many largest records. The proof above needs no less; with more, a compaction is longer.
+/// A page holds at least this many largest usual records, so that these are admitted up to 7/8. The proof above needs no
+/// less; with more, a compaction is longer.
 const PAGE_RECORDS: usize = 16;
+/// A page holds at least this many largest records of all: with 16 of 1 MiB the longest pause would be four times as long.
+const PAGE_LARGE_RECORDS: usize = 4;
 /// Lists of closed pages, by free bytes. With 32, the set of lists that hold a page is one word.
 const CLASSES: usize = 32;
 /// Links are 16 bits on every target: 64 bytes of heads. Larger areas get larger pages.
 const PAGES_MAX: usize = u16::MAX as usize;
 /// Offsets plus 1 are 32 bits; more of an area is left alone.
 const AREA_MAX: usize = u32::MAX as usize;
-/// Records begin and end at multiples of this within their page, which leaves 17 bits for their size.
+/// Records begin and end at multiples of this within their page, which leaves 19 bits for their size.
 const ALIGN: usize = 4;
 /// What the size leaves of 4 bytes.
-const SLACK_BITS: u32 = 15;
+const SLACK_BITS: u32 = 13;
 const SLACK_MAX: u32 = (1 << SLACK_BITS) - 1;
-/// The longest payload whose size fits its 17 bits: just under 512 KiB.
+/// The longest payload whose size fits its 19 bits: just under 2 MiB.
 const RECORD_MAX: usize = ((1 << (u32::BITS - SLACK_BITS)) - 1) * ALIGN - Record::LEN;
 
 #[cfg(test)]

@@ -65,15 +65,17 @@ impl StateHash {
 
     /// What an entry adds to the summary: its key, and all of every version.
     pub(super) fn item(&self, record: Record<'_>) -> Item {
-        item(&self.items, record.0)
+        item(&self.items, &[record.0])
+    }
+
+    /// The same of a record in parts.
+    pub(super) fn item_of(&self, parts: &[&[u8]]) -> Item {
+        item(&self.items, parts)
     }
 
     /// What a window adds to the summary of messages: its name, and what was seen or is over.
     pub(super) fn window(&self, name: Key, known: u64) -> Item {
-        let mut bytes = [0; 20];
-        let parts = name.to_bytes().into_iter().chain(known.to_le_bytes());
-        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        item(&self.items, &bytes)
+        item(&self.items, &[&name.to_bytes(), &known.to_le_bytes()])
     }
 }
 
@@ -88,8 +90,10 @@ pub(super) fn topic(key: &[u8]) -> Option<&[u8]> {
     key.iter().position(|&byte| byte == b'/').and_then(|end| key.get(..end))
 }
 
-fn item(key: &[u8; 16], bytes: &[u8]) -> Item {
-    let hash = hash(key, bytes);
+fn item(key: &[u8; 16], parts: &[&[u8]]) -> Item {
+    let mut hasher = SipHasher13::new_with_key(key);
+    parts.iter().for_each(|part| hasher.write(part));
+    let hash = hasher.finish128();
     let [a, b, c, d, e, f, g, h] = hash.h1.to_le_bytes();
     let [i, j, k, l, ..] = hash.h2.to_le_bytes();
     Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])

@@ -106,7 +106,7 @@ impl Store<'_> {
                         let [a, b] = [a, b].map(|bytes| Part::from_bytes(bytes).unwrap_or_default());
                         let bytes = a.join(b).to_bytes();
                         let joined = Version { value: Some(bytes.as_bytes()), ..joined };
-                        if !self.fits(key.1, joined.value) {
+                        if !self.fits(key.1, joined.value, joined.kind) {
                             return Err(Refused::ValueLen);
                         }
                         held != joined

@@ -8,7 +8,7 @@
 //! the floor has passed its tombstone (rule R3).
 //!
 //! `version`, `merge` and `join` are the rules; `record` is their bytes; `counter` and `parts` make many entries one counter
-//! or set; `store` is the table that they work in, `view`, `news`, `blob` and `lifetimes` its other doors; `clock` makes the
+//! or set; `store` is the table that they work in, `view`, `news`, `blob`, `large` and `lifetimes` its other doors; `clock` makes the
 //! stamps, `hash` the names and summaries.
 
 mod blob;
@@ -17,6 +17,7 @@ mod counter;
 mod entry;
 mod hash;
 mod join;
+mod large;
 mod lifetimes;
 mod merge;
 mod messages;
@@ -37,9 +38,10 @@ mod tests;
 pub(crate) use clock::Clock;
 pub use entry::{Entry, Kind, PublishOptions, PutOptions, Value};
 pub(crate) use hash::StateHash;
+pub(crate) use large::Worth;
 pub(crate) use lifetimes::{Settled, TTL_MAX};
 pub(crate) use messages::{TOPIC_LEN_MAX, TTL_MAX as MESSAGE_TTL_MAX, Taken, Told, name_of, origin_of};
 pub(crate) use parts::PartKey;
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;
-pub(crate) use store::{Outcome, Refused, Store};
+pub(crate) use store::{Merged, Outcome, Refused, Store};

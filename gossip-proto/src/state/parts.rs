@@ -139,7 +139,7 @@ impl<'a> Store<'a> {
     }
 
     fn write(&mut self, key: &[u8], new: &Version<'_>) -> Result<(usize, u64), PutError> {
-        if !self.fits(key, new.value) {
+        if !self.fits(key, new.value, new.kind) {
             return Err(PutError::ValueLen { max: self.content_len_max });
         }
         let name = self.hash.place(new.kind, key);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key length 1, count 1, key, then each version, newest first:
-//!     flags 1 (pairs 0..=1, tombstone 2, ttl 3, kind 4..=7), value length 2, stamp 8, writer 8, ttl 4 if there is one,
+//!     flags 1 (pairs 0..=1, tombstone 2, ttl 3, kind 4..=7), value length 3, stamp 8, writer 8, ttl 4 if there is one,
 //!     pairs 16 each, value
 //! ```
 //! Numbers have their least significant byte first. Equal entries have equal bytes, on every target: the summary hashes
@@ -48,8 +48,14 @@ impl<'r> Record<'r> {
         count > 0 && versions.by_ref().count() == count && versions.rest.is_empty()
     }
 
+    /// The bytes of the last version.
+    pub(super) fn last_bytes(self) -> Option<&'r [u8]> {
+        let len = self.versions().last()?.len();
+        self.0.get(self.0.len().checked_sub(len)?..)
+    }
+
     /// Where the versions begin.
-    fn body(self) -> usize {
+    pub(super) fn body(self) -> usize {
         HEAD_LEN + self.0.first().map_or(0, |&len| usize::from(len))
     }
 }
@@ -67,7 +73,7 @@ impl<'r> Iterator for Versions<'r> {
 
 /// Reads the version at the front, and returns what follows it.
 fn read(bytes: &[u8]) -> Option<(Version<'_>, &[u8])> {
-    let (&[flags, len_low, len_high], rest) = bytes.split_first_chunk()?;
+    let (&[flags, a, b, c], rest) = bytes.split_first_chunk()?;
     let (dot, rest) = rest.split_first_chunk::<16>()?;
     let (stamp, writer) = dot.split_at(8);
     let (ttl, rest) = match flags & FLAG_TTL {
@@ -75,7 +81,7 @@ fn read(bytes: &[u8]) -> Option<(Version<'_>, &[u8])> {
         _ => rest.split_first_chunk().map(|(ttl, rest)| (u32::from_le_bytes(*ttl), rest))?,
     };
     let (context, rest) = rest.split_at_checked(usize::from(flags & FLAG_PAIRS) * PAIR_LEN)?;
-    let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([len_low, len_high])))?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes([a, b, c, 0]) as usize)?;
     let value = (flags & FLAG_TOMBSTONE == 0).then_some(value);
     let kind = Kind::from_wire(flags >> KIND_SHIFT)?;
     Some((Version { kind, stamp: word(stamp), writer: word(writer), context, ttl, value }, rest))
@@ -93,10 +99,10 @@ impl Version<'_> {
         let tombstone = if self.value.is_none() { FLAG_TOMBSTONE } else { 0 };
         let timed = if self.ttl == 0 { 0 } else { FLAG_TTL };
         let flags = self.kind.to_wire() << KIND_SHIFT | timed | tombstone | (self.context.len() / PAIR_LEN) as u8;
-        let [low, high] = (value.len() as u16).to_le_bytes();
+        let [a, b, c, _] = (value.len() as u32).to_le_bytes();
         let ttl = self.ttl.to_le_bytes();
         let parts: [&[u8]; 6] = [
-            &[flags, low, high],
+            &[flags, a, b, c],
             &self.stamp.to_le_bytes(),
             &self.writer.to_le_bytes(),
             if self.ttl == 0 { &[] } else { &ttl },
@@ -130,9 +136,9 @@ pub(super) fn write_one(to: &mut [u8], key: &[u8], version: &Version<'_>) {
 
 /// Says how long the value is that lies behind the only version of a record with this key.
 pub(super) fn set_len(bytes: &mut [u8], key: &[u8], len: usize) {
-    let place = bytes.get_mut(HEAD_LEN + key.len() + 1..).and_then(<[u8]>::first_chunk_mut);
+    let place = bytes.get_mut(HEAD_LEN + key.len() + 1..).and_then(<[u8]>::first_chunk_mut::<3>);
     if let Some(place) = place {
-        *place = (len as u16).to_le_bytes();
+        place.iter_mut().zip((len as u32).to_le_bytes()).for_each(|(to, from)| *to = from);
     }
 }
 
@@ -143,7 +149,7 @@ pub(super) fn redate(bytes: &mut [u8], stamp: u64, writer: u64) -> usize {
     let (len, pairs, value) = (version.len(), version.context.len(), version.value.map_or(0, <[u8]>::len));
     let end = body + len;
     shift(bytes, end - value, value, end - value - pairs);
-    if let Some([flags, _, _, dot @ ..]) = bytes.get_mut(body..) {
+    if let Some([flags, _, _, _, dot @ ..]) = bytes.get_mut(body..) {
         *flags &= !FLAG_PAIRS;
         let words = stamp.to_le_bytes().into_iter().chain(writer.to_le_bytes());
         dot.iter_mut().zip(words).for_each(|(to, from)| *to = from);
@@ -209,9 +215,11 @@ pub(super) fn trim(bytes: &mut [u8], fate: impl Fn(&Version<'_>) -> Fate) -> usi
             Fate::Dies => len - version.value.map_or(0, <[u8]>::len),
         };
         shift(bytes, from, left, to);
-        if let (Fate::Dies, Some([flags, low, high])) = (fate, bytes.get_mut(to..).and_then(<[u8]>::first_chunk_mut)) {
+        if let (Fate::Dies, Some([flags, len @ ..])) =
+            (fate, bytes.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<4>))
+        {
             *flags |= FLAG_TOMBSTONE;
-            (*low, *high) = (0, 0);
+            *len = [0; 3];
         }
         (to, kept) = (to + left, kept + u8::from(left > 0));
         from += len;
@@ -246,11 +254,16 @@ pub(super) const fn len_max(content_len: usize) -> usize {
     HEAD_LEN + VERSIONS_MAX * (VERSION_LEN + 4 + CONTEXT_MAX * PAIR_LEN + content_len)
 }
 
+/// The longest record of one version when its value takes at most `value_len` bytes.
+pub(super) const fn len_max_of_one(value_len: usize) -> usize {
+    HEAD_LEN + u8::MAX as usize + VERSION_LEN + 4 + CONTEXT_MAX * PAIR_LEN + value_len
+}
+
 const HEAD_LEN: usize = 2;
 /// A version without pairs and value.
-const VERSION_LEN: usize = 19;
+const VERSION_LEN: usize = 20;
 /// Where in a version its ttl is, if it has one.
-const TTL_AT: usize = 19;
+const TTL_AT: usize = 20;
 const FLAG_PAIRS: u8 = 0b11;
 const FLAG_TOMBSTONE: u8 = 0b100;
 const FLAG_TTL: u8 = 0b1000;

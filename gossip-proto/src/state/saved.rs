@@ -23,7 +23,7 @@ pub struct Saved<'a>(&'a [u8]);
 
 impl<'a> Saved<'a> {
     /// The format of the bytes: bytes of another one are not to be restored.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Bytes that were saved.
     ///

@@ -8,6 +8,7 @@
 
 use super::entry::Kind;
 use super::hash::StateHash;
+use super::large::record_len_max;
 use super::lifetimes::{Ages, TTL_MAX};
 use super::merge::{Plan, Verdict, plan};
 use super::messages::Messages;
@@ -55,6 +56,7 @@ pub(crate) struct Store<'a> {
     pub(crate) scope: Scope,
     /// How values of an application's kinds join.
     pub(super) merge_app: Option<Merge>,
+    pub(super) value_len_max: usize,
 }
 
 /// What became of a version that came in.
@@ -140,8 +142,9 @@ impl<'a> Store<'a> {
         config: &Config,
     ) -> Self {
         let content_len_max = content_len_max(config.datagram_len_max);
+        let (usual, largest) = (record::len_max(content_len_max), record_len_max(config));
         Self {
-            arena: Arena::new(bytes.len(), record::len_max(content_len_max)),
+            arena: Arena::new(bytes.len(), usual, largest),
             slots,
             cells,
             rows,
@@ -161,6 +164,7 @@ impl<'a> Store<'a> {
             content_len_max,
             scope: Scope::ALL,
             merge_app: config.merge,
+            value_len_max: config.value_len_max as usize,
         }
     }
 
@@ -191,8 +195,9 @@ impl<'a> Store<'a> {
         if key.is_empty() || key.len() > Node::KEY_LEN_MAX {
             return Err(PutError::KeyLen { max: Node::KEY_LEN_MAX });
         }
-        if !self.fits(key, value) {
-            return Err(PutError::ValueLen { max: self.content_len_max });
+        if !self.fits(key, value, kind) {
+            let max = if kind == Kind::Register { self.value_len_max } else { 0 };
+            return Err(PutError::ValueLen { max: self.content_len_max.max(max) });
         }
         if matches!(kind, Kind::App(n) if n > Kind::APP_MAX || self.merge_app.is_none()) {
             return Err(PutError::Kind);
@@ -255,7 +260,7 @@ impl<'a> Store<'a> {
         if item.key.is_empty() || item.key.len() > Node::KEY_LEN_MAX {
             return Err(Refused::KeyLen);
         }
-        if !self.fits(item.key, item.value) {
+        if !self.fits(item.key, item.value, kind) {
             return Err(Refused::ValueLen);
         }
         let context = ContextBytes::of(&item.version.context);
@@ -410,19 +415,9 @@ impl<'a> Store<'a> {
     fn extend(&mut self, slot: usize, plan: &Plan, new: &Version<'_>) -> bool {
         let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) else { return false };
         let before = self.record(Some(slot));
-        let (old_len, len) = (before.0.len(), record::len_after(before, plan, new));
-        if len > old_len && !self.arena.resize(&mut self.bytes, loc, len) {
-            // The old record may move while the new one is placed, and is found by its slot.
-            let Some(to) = self.alloc(slot, len) else { return false };
-            let Some(from) = self.slots.get_mut(slot).and_then(|slot| slot.loc.replace(to)) else { return false };
-            let mut chunk = [0; 64];
-            for start in (0..old_len).step_by(chunk.len()) {
-                let old = self.arena.get(&self.bytes, from).get(start..).unwrap_or(&[]);
-                chunk.iter_mut().zip(old).for_each(|(to, from)| *to = *from);
-                let new = self.arena.get_mut(&mut self.bytes, to).get_mut(start..).unwrap_or_default();
-                new.iter_mut().zip(chunk).for_each(|(to, from)| *to = from);
-            }
-            self.arena.free(&mut self.bytes, from);
+        let len = record::len_after(before, plan, new);
+        if len > before.0.len() && !self.grow(slot, loc, len) {
+            return false;
         }
         record::edit(self.record_mut(slot), plan, new);
         // Shorter always fits.
@@ -432,6 +427,32 @@ impl<'a> Store<'a> {
         true
     }
 
+    /// Makes the bytes of a slot longer and keeps what they are; if it cannot, nothing changed.
+    pub(super) fn grow(&mut self, slot: usize, loc: Loc, len: usize) -> bool {
+        if self.arena.resize(&mut self.bytes, loc, len) {
+            return true;
+        }
+        // The old bytes may move while the new ones are placed, and are found by their slot.
+        let Some(to) = self.alloc(slot, len) else { return false };
+        let Some(from) = self.slots.get_mut(slot).and_then(|slot| slot.loc.replace(to)) else { return false };
+        self.copy(from, 0, to, 0, usize::MAX);
+        self.arena.free(&mut self.bytes, from);
+        true
+    }
+
+    /// Copies up to `len` bytes from one record to another.
+    pub(super) fn copy(&mut self, from: Loc, from_at: usize, to: Loc, to_at: usize, len: usize) {
+        let len = len.min(self.arena.get(&self.bytes, from).len().saturating_sub(from_at));
+        let mut chunk = [0; 64];
+        for start in (0..len).step_by(chunk.len()) {
+            let chunk = chunk.get_mut(..(len - start).min(64)).unwrap_or_default();
+            let old = self.arena.get(&self.bytes, from).get(from_at + start..).unwrap_or(&[]);
+            chunk.iter_mut().zip(old).for_each(|(to, from)| *to = *from);
+            let new = self.arena.get_mut(&mut self.bytes, to).get_mut(to_at + start..).unwrap_or_default();
+            new.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+        }
+    }
+
     /// Makes the bytes of a slot `len` long, of unspecified content; if it cannot, nothing changed.
     pub(super) fn reserve(&mut self, slot: usize, len: usize) -> bool {
         if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
@@ -439,7 +460,7 @@ impl<'a> Store<'a> {
                 return true;
             }
             let old = Arena::cost(self.arena.get(&self.bytes, loc).len());
-            if len > self.arena.record_max() || !self.arena.admits(Arena::cost(len).saturating_sub(old)) {
+            if !self.arena.takes(len, old) {
                 return false;
             }
             self.free_bytes(slot);
@@ -517,8 +538,8 @@ impl<'a> Store<'a> {
         self.slots.len().min(self.cells.len()).min(self.rows.len())
     }
 
-    pub(super) fn fits(&self, key: &[u8], value: Option<&[u8]>) -> bool {
-        key.len() + value.map_or(0, <[u8]>::len) <= self.content_len_max
+    pub(super) fn fits(&self, key: &[u8], value: Option<&[u8]>, kind: Kind) -> bool {
+        self.fits_len(key, value.map_or(0, <[u8]>::len), kind)
     }
 
     pub(super) fn put_error(&self, refused: Refused) -> PutError {

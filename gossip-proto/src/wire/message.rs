@@ -92,6 +92,23 @@ pub(crate) enum Message<'a> {
         #[serde(with = "postcard::fixint::le")]
         now: u64,
     },
+    /// The sender holds all of a version that does not fit in a datagram; who lacks it asks with `Pull`.
+    Large(Large),
+    /// Asks for some units of the large version with this short digest.
+    Pull {
+        key: Key,
+        #[serde(with = "postcard::fixint::le")]
+        digest: u32,
+        from: u16,
+        end: u16,
+    },
+    /// Bytes of the large version with this short digest, from a unit on.
+    Chunk {
+        #[serde(with = "postcard::fixint::le")]
+        digest: u32,
+        from: u16,
+        bytes: &'a [u8],
+    },
 }
 
 /// What a node says of a member: all there is to know.
@@ -217,6 +234,7 @@ impl Message<'_> {
             Self::Items(items) => items.digests.len() % 4 == 0,
             Self::Window(window) => window.base % 64 == 0 && window.held & !window.seen == 0,
             Self::Missing(missing) => missing.base % 32 == 0,
+            Self::Pull { from, end, .. } => from < end,
             _ => true,
         }
     }
@@ -257,6 +275,32 @@ pub(crate) struct EntryItem<'a> {
     #[serde(borrow)]
     pub(crate) value: Option<&'a [u8]>,
 }
+
+/// A version that is pulled in chunks: a record of this version alone, key and all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Large {
+    /// The place of its entry.
+    pub(crate) key: Key,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) stamp: u64,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) writer: u64,
+    /// How long the record is.
+    pub(crate) len: u32,
+    /// The keyed hash of the record: whoever has all bytes can tell whether they are the right ones.
+    pub(crate) digest: [u8; 12],
+}
+
+impl Large {
+    /// The bytes of the digest by which chunks and questions name the version.
+    pub(crate) fn short(&self) -> u32 {
+        let [a, b, c, d, ..] = self.digest;
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
+
+/// Large versions are pulled in units of so many bytes: in the smallest datagram, of 128 bytes, there is room for one.
+pub(crate) const UNIT: usize = 64;
 
 // Fixed bytes, most significant first, so that a prefix is the front of a key.
 impl Serialize for Key {
@@ -320,6 +364,9 @@ impl fmt::Display for Message<'_> {
             Self::Held(number) => write!(f, "held {number:x}"),
             Self::Floor { floor, .. } => write!(f, "floor {floor}"),
             Self::Ahead { key, .. } => write!(f, "ahead {:x}", key.key()),
+            Self::Large(l) => write!(f, "large {:x}@{} {} B", l.key.key(), l.stamp, l.len),
+            Self::Pull { digest, from, end, .. } => write!(f, "pull {digest:08x} {from}..{end}"),
+            Self::Chunk { digest, from, bytes } => write!(f, "chunk {digest:08x} {from}+{} B", bytes.len()),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
             Self::Publication(p) => write!(f, "publication {:x}.{}", p.origin, p.sequence),
             Self::Window(w) => write!(f, "window {:x}.{} {:x}/{:x}", w.origin, w.base, w.held, w.seen),

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{
-    Accusation, Digests, EntryItem, Items, MemberItem, Message, Missing, Publication, Seen, Table, VersionId,
+    Accusation, Digests, EntryItem, Items, Large, MemberItem, Message, Missing, Publication, Seen, Table, VersionId,
     WindowItem,
 };
 use crate::slab::index::{Key, Prefix};
@@ -139,6 +139,15 @@ fn golden() -> Vec<(Message<'static>, String)> {
             "17 4400000000000000 20 01000080".into(),
         ),
         (Message::Ahead { key, now: 0x0102 }, "18 0102030405060708090a0b0c 0201000000000000".into()),
+        (
+            Message::Large(Large { key, stamp: 0x1122, writer: 0x33, len: 1_000_000, digest: [0xdd; 12] }),
+            "19 0102030405060708090a0b0c 2211000000000000 3300000000000000 c0843d dddddddddddddddddddddddd".into(),
+        ),
+        (
+            Message::Pull { key, digest: number, from: 300, end: 556 },
+            "1a 0102030405060708090a0b0c 04030201 ac02 ac04".into(),
+        ),
+        (Message::Chunk { digest: number, from: 5, bytes: b"abc" }, "1b 04030201 05 03 616263".into()),
     ]
 }
 
@@ -170,9 +179,12 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Window(_) => 22,
         Message::Missing(_) => 23,
         Message::Ahead { .. } => 24,
+        Message::Large(_) => 25,
+        Message::Pull { .. } => 26,
+        Message::Chunk { .. } => 27,
     }
 }
-const TAGS: u8 = 25;
+const TAGS: u8 = 28;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -207,7 +219,7 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "19".into()),
+        ("a tag that nobody has", "1c".into()),
         ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
         ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),

@@ -6,6 +6,7 @@ mod idle_state;
 mod interest;
 mod invariants;
 mod kinds;
+mod large;
 mod lifetimes;
 mod membership_paths;
 mod membership_quorum;

@@ -116,7 +116,7 @@ impl Control {
     }
 
     pub(super) async fn set(&self, key: &str, value: Value, kind: Option<Kind>) -> Result<()> {
-        let set = Set { key: key.into(), value, kind, urgent: false };
+        let set = Set { key: key.into(), value, hex: None, kind, urgent: false };
         self.post::<SetDone>("/v1/set", &set).await.map(drop)
     }
 

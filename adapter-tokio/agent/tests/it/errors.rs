@@ -19,7 +19,7 @@ fn fails(agent: &Agent, args: &[&str], exit: i32, code: &str, message: &str) {
 
 #[test]
 fn commands_say_what_is_wrong() {
-    let agent = Agent::start(&[]);
+    let agent = Agent::start(&["--value-len-max", "0"]);
     fails(&agent, &["get", "nope"], 3, "not_found", "`nope`");
     fails(&agent, &["delete", "nope"], 3, "not_found", "`nope`");
     fails(&agent, &["set", "k", "{\n \"a\": 1,\n}"], 2, "bad_json", "line 3 column 1");
@@ -97,7 +97,7 @@ fn full_bytes_name_their_size_and_what_was_written() {
 #[test]
 fn a_request_that_is_too_long_is_refused_before_it_is_sent() {
     let agent = Agent::start(&[]);
-    let parts: Vec<_> = (0..11).map(|n| format!("\"{n}\":\"{}\"", "x".repeat(100_000))).collect();
+    let parts: Vec<_> = (0..43).map(|n| format!("\"{n}\":\"{}\"", "x".repeat(100_000))).collect();
     let document = format!("{{{}}}", parts.join(","));
     let mut child = crate::agents::program()
         .args(["merge", "-", "--json", "--control", &agent.control])
@@ -136,7 +136,7 @@ fn an_agent_that_cannot_start_says_why() {
         (&["--fanout", "99"], 2, "fanout is 99; it must be 1 to 16"),
         (&["--interval", "2h"], 2, "gossip_interval"),
         (&["--members", "0"], 2, "members"),
-        (&["--bytes", "10"], 2, "--bytes 10"),
+        (&["--bytes", "10"], 2, "10 bytes"),
         (&["--tag", "name=x", "--name", "y"], 2, "`name`"),
         (&["--tag", &format!("t={}", "x".repeat(300))], 5, "255 bytes"),
     ];

@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod errors;
 mod hooks;
+mod large;
 mod leaving;
 mod schema;
 mod security;

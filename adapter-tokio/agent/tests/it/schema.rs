@@ -72,7 +72,7 @@ fn info() {
         "tables": {"members": {"used": 1, "max": 8}, "entries": {"used": 1, "max": 64}, "bytes": null},
         "limits": {
             "key_len_max": 255, "content_len_max": "#", "depth_max": 60, "tags_len_max": 255, "contacts_max": 8,
-            "body_len_max": 1_048_576, "watchers_max": 64
+            "body_len_max": 4_194_304, "watchers_max": 64, "value_len_max": 8_192
         },
         "stats": "{#}", "socket": "{#}"
     });

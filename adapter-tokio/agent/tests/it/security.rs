@@ -93,7 +93,7 @@ fn other_machines_need_a_token() {
 fn requests_and_streams_are_bounded() {
     let agent = Agent::start(&[]);
     let head = "POST /v1/merge HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
-    let too_long = format!(r#"{{"document":{{"a":"{}"}}}}"#, "x".repeat(1 << 20));
+    let too_long = format!(r#"{{"document":{{"a":"{}"}}}}"#, "x".repeat(4 << 20));
     let declared = format!("{head}\r\ncontent-length: {}", too_long.len());
     assert_eq!(ask(&agent, &declared, "").0, 413);
     assert_eq!(ask(&agent, head, r#"{"document":{"a":"#), is(400, "bad_json"));
