@@ -49,6 +49,8 @@ pub struct Config {
     /// A rumor is passed on `rumor_mult` × log10 of the live members times, at least: 1 to 20. Lower leaves more to
     /// repair, higher wastes bytes. Default 4 (memberlist's LAN figure).
     pub rumor_mult: u8,
+    /// How entries are compared. Default [`Repair::Sketch`].
+    pub repair: Repair,
     /// How news spreads. Default [`Spread::PushPull`].
     pub spread: Spread,
     /// The most bytes that leave per second, averaged over a second: at least 1,000. What exceeds it waits; a due probe
@@ -177,6 +179,19 @@ pub enum Spread {
     PushPull,
 }
 
+/// How two nodes find the entries that one of them lacks. Either way ends in the same state, and a node answers both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Repair {
+    /// By digests of ever smaller parts: about 200 bytes for each difference among a million, and a message for each
+    /// sixteenth. Needs no memory.
+    Merkle,
+    /// By a sketch that shows up to some thousand differences at once: about 25 bytes for each, however many entries there are.
+    /// By digests where either side has no memory for a sketch, or there are too many differences.
+    #[default]
+    Sketch,
+}
+
 /// Relative shares of a datagram's room, in any unit; a class that has nothing to say lends its share.
 ///
 /// A share of 0 means that the class only uses what the others leave.
@@ -244,6 +259,7 @@ impl Config {
             gossip_interval_max: Duration::from_secs(30),
             fanout: 3,
             rumor_mult: 4,
+            repair: Repair::Sketch,
             spread: Spread::PushPull,
             bytes_per_second: 1_250_000,
             datagram_len_max: 1400,

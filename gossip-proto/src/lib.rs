@@ -34,7 +34,7 @@ mod time;
 mod wire;
 
 pub use addr::{Addr, NodeId};
-pub use config::{Config, ConfigError, Lifeguard, Merge, Shares, Spread, SwarmKey};
+pub use config::{Config, ConfigError, Lifeguard, Merge, Repair, Shares, Spread, SwarmKey};
 pub use error::{
     InterestError, JoinError, PublishError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError,
 };

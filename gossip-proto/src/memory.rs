@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::membership::MemberSlot;
 use crate::slab::deadline::Row;
 use crate::slab::index::Cell;
+use crate::slab::sketch;
 use crate::slab::{SLOTS_MAX, Slice};
 use crate::state::EntrySlot;
 
@@ -57,6 +58,11 @@ pub struct Storage<'a> {
     pub(crate) entry_cells: Slice<'a, Cell>,
     pub(crate) entry_rows: Slice<'a, Row>,
     pub(crate) bytes: Slice<'a, u8>,
+    /// A sketch, another's, room to compare them, and what to do about the differences; or nothing.
+    pub(crate) sketch: Slice<'a, sketch::Cell>,
+    pub(crate) theirs: Slice<'a, sketch::Cell>,
+    pub(crate) work: Slice<'a, sketch::Cell>,
+    pub(crate) found: Slice<'a, u64>,
 }
 
 impl Storage<'_> {
@@ -90,6 +96,10 @@ impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, 
             entry_cells: Slice::Lent(entry_cells),
             entry_rows: Slice::Lent(entry_rows),
             bytes: Slice::Lent(bytes),
+            sketch: Slice::Lent(&mut []),
+            theirs: Slice::Lent(&mut []),
+            work: Slice::Lent(&mut []),
+            found: Slice::Lent(&mut []),
         }
     }
 }
@@ -98,11 +108,15 @@ impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, 
 impl Storage<'static> {
     /// Tables on the heap for this many members and entries, and this many bytes of keys, values and tags. They never
     /// grow: the node allocates nothing after this.
+    ///
+    /// With room for 512 entries or more come 112 KiB for sketches, by which
+    /// [`Repair::Sketch`](crate::Repair::Sketch) compares; fewer entries, and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
         fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
             Slice::Owned(alloc::vec![empty; len].into_boxed_slice())
         }
+        let sketched = if entries >= SKETCH_ENTRIES_MIN { sketch::CELLS } else { 0 };
         Self {
             members: boxed(MemberSlot::EMPTY, members),
             member_cells: boxed(Cell::EMPTY, members),
@@ -111,9 +125,16 @@ impl Storage<'static> {
             entry_cells: boxed(Cell::EMPTY, entries),
             entry_rows: boxed(Row::EMPTY, entries),
             bytes: boxed(0, bytes),
+            sketch: boxed(0, sketched),
+            theirs: boxed(0, sketched),
+            work: boxed(0, sketched),
+            found: boxed(0, sketched),
         }
     }
 }
 
+/// From here on a sketch is small beside the entries.
+#[cfg(feature = "alloc")]
+const SKETCH_ENTRIES_MIN: usize = 512;
 /// A node and one other.
 const MEMBERS_MIN: usize = 2;

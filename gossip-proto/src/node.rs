@@ -16,6 +16,7 @@ mod receipts;
 mod rest;
 mod sample;
 mod saved;
+mod sketch;
 mod skew;
 mod timeout;
 
@@ -29,7 +30,7 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Pulls, Receipts, Replies, Session};
+use crate::repair::{Exchange, Pulls, Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::spread::{Budget, Credits, Rounds};
 use crate::state::{Clock, Entry, PublishOptions, PutOptions, StateHash, Store};
@@ -174,6 +175,7 @@ pub struct Node<'a> {
     shedding: Shedding,
     pulls: Pulls,
     sessions: [Session; 3],
+    exchange: Exchange<'a>,
     wanted: Wanted,
     rounds: Rounds,
     credits: Credits,
@@ -240,8 +242,8 @@ impl<'a> Node<'a> {
         storage: impl Into<Storage<'a>>,
         seed: Seed,
     ) -> Result<Self, ConfigError> {
-        let (members, store, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
-        let mut node = Self::assemble(id, config, members, store, rng);
+        let (members, store, exchange, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
+        let mut node = Self::assemble(id, config, members, store, exchange, rng);
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -271,8 +273,8 @@ impl<'a> Node<'a> {
         storage: Storage<'a>,
         seed: &Seed,
     ) -> Result<&'p mut Self, ConfigError> {
-        let (members, store, rng) = Self::prepare(id, addr, &config, storage, seed)?;
-        let node = place.write(Self::assemble(id, config, members, store, rng));
+        let (members, store, exchange, rng) = Self::prepare(id, addr, &config, storage, seed)?;
+        let node = place.write(Self::assemble(id, config, members, store, exchange, rng));
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -285,10 +287,22 @@ impl<'a> Node<'a> {
         config: &Config,
         storage: Storage<'a>,
         seed: &Seed,
-    ) -> Result<(Members<'a>, Store<'a>, Rng), ConfigError> {
+    ) -> Result<(Members<'a>, Store<'a>, Exchange<'a>, Rng), ConfigError> {
         config.validate()?;
         storage.validate()?;
-        let Storage { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = storage;
+        let Storage {
+            members,
+            member_cells,
+            member_rows,
+            entries,
+            entry_cells,
+            entry_rows,
+            bytes,
+            sketch,
+            theirs,
+            work,
+            found,
+        } = storage;
         let capacity = ConfigError::Capacity { table: "members", given: members.len(), min: 2, max: members.len() };
         let mut rng = Rng::new(seed);
         let mut rank_key = [0; 16];
@@ -298,17 +312,24 @@ impl<'a> Node<'a> {
         let members =
             Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
         let hash = StateHash::new(config.swarm.as_bytes());
-        let store = Store::new(entries, entry_cells, entry_rows, bytes, hash, config);
+        let store = Store::new(entries, entry_cells, entry_rows, bytes, sketch, hash, config);
         if let Err(min) = store.holds_largest(config) {
             let given = store.bytes_len();
             return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
         }
-        Ok((members, store, rng))
+        Ok((members, store, Exchange::new(theirs, work, found), rng))
     }
 
     /// What cannot. Inlined, so that it is made where it goes.
     #[inline(always)]
-    fn assemble(id: NodeId, config: Config, members: Members<'a>, store: Store<'a>, mut rng: Rng) -> Self {
+    fn assemble(
+        id: NodeId,
+        config: Config,
+        members: Members<'a>,
+        store: Store<'a>,
+        exchange: Exchange<'a>,
+        mut rng: Rng,
+    ) -> Self {
         Self {
             envelope: Envelope { key: config.swarm, own: id },
             stats: Stats::default(),
@@ -334,6 +355,7 @@ impl<'a> Node<'a> {
             shedding: Shedding::default(),
             pulls: Pulls::default(),
             sessions: [const { Session::new() }; 3],
+            exchange,
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
             credits: Credits::new(&config.shares),

@@ -132,4 +132,6 @@ counters! {
     chunks_refused,
     /// Comparisons of summaries that this node began.
     sessions,
+    /// Sketches that did not show the differences, so that digests had to.
+    sketches_failed,
 }

@@ -10,9 +10,10 @@ use siphasher::sip::SipHasher13;
 
 use super::Choices;
 use crate::slab::index::{Key, Prefix};
+use crate::slab::sketch::{CELL_LEN, ESTIMATE_LEN};
 use crate::wire::{
-    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, Large, MemberItem, Message, Missing, Publication,
-    Seen, Table, VersionId, WindowItem, Writer, close,
+    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, Many, MemberItem, Message,
+    Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -49,7 +50,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(27) {
+    let message = match choices.below(28) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -91,9 +92,9 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         13 => Message::Root { table: table(choices), digest: choices.byte().into() },
         14 => {
             let (table, prefix, salt) = (table(choices), prefix(choices), number(choices));
-            digests = some_digests(choices);
+            digests = some_digests(choices).into_iter().take(32).collect::<Vec<u8>>();
             // One bit for each digest, as the message must be.
-            let present = ((1u32 << (digests.len() / 4)) - 1) as u16;
+            let present = ((1u32 << (digests.len() / 2).min(16)) - 1) as u16;
             Message::Digests(Digests { table, from: prefix.len() / 8 * 4, prefix, salt, present, digests: &digests })
         }
         16 => {
@@ -149,6 +150,10 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             base: number(choices) & !31,
             wanted: wide(choices) as u32,
         }),
+        26 => {
+            bytes = some_cells(choices);
+            Message::Sketch(sketch(choices, &bytes))
+        }
         _ => {
             let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
             digests = some_digests(choices);
@@ -174,6 +179,37 @@ fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>, told: bool) -> Vec<u8> 
 /// The short digest of one of the large versions that are announced here.
 fn short(choices: &mut Choices<'_>) -> u32 {
     u32::from_le_bytes([choices.byte() % 4; 4])
+}
+
+/// Cells that may be anything, in a range that may be any.
+fn some_cells(choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut cells = choices.some_bytes(120);
+    cells.truncate(cells.len() / CELL_LEN * CELL_LEN);
+    cells
+}
+
+fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {
+    let first = (number(choices) % 3000) as u16;
+    let len = (bytes.len() / CELL_LEN) as u16;
+    let end = first + len + (number(choices) % 300) as u16;
+    let mut fill = |mut to: Vec<u8>, len| {
+        to.resize(len, choices.byte());
+        to
+    };
+    match bytes.first().map_or(first, |byte| u16::from(*byte)) % 4 {
+        0 => {
+            let cell = fill(bytes.iter().copied().take(CELL_LEN).collect(), CELL_LEN);
+            let estimate = fill(bytes.iter().copied().skip(CELL_LEN).take(ESTIMATE_LEN).collect(), ESTIMATE_LEN);
+            let (cell, estimate) = (cell.try_into().expect("its length"), estimate.try_into().expect("its length"));
+            Sketch::Ask { count: first.into(), cell, estimate }
+        }
+        1 => Sketch::Cells { first: if end & 1 == 0 { 0 } else { first }, end, cells: Many::Wire(bytes) },
+        2 => Sketch::More { first, end },
+        _ => Sketch::Want {
+            topic: u32::from(first).to_le_bytes(),
+            keys: Many::Wire(&bytes[..bytes.len() / KEY_LEN * KEY_LEN]),
+        },
+    }
 }
 
 fn accusation(choices: &mut Choices<'_>) -> Accusation {

@@ -31,6 +31,8 @@ pub(super) struct Context {
     pub(super) arrived: bool,
     /// What it carries is no news: a comparison showed that it was missing here.
     pub(super) copies: bool,
+    /// The sender's root.
+    pub(super) root: u32,
 }
 
 impl Context {
@@ -86,17 +88,23 @@ impl Node<'_> {
         if let Some(ix) = peer.filter(|_| header.root == self.root || !self.store.is_quiet()) {
             self.members.hear_root(ix, header.root);
         }
-        let before = self.stats.entries_new;
-        let mut context = Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false };
+        let (before, root, mut copied) = (self.stats.entries_new, self.root, false);
+        let mut context =
+            Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false, root: header.root };
         for message in messages.flatten() {
             if message == Message::Copies {
                 context.copies = !context.copies;
+                copied = true;
             } else {
                 self.apply(&context, &message);
             }
         }
         self.refresh_root();
         let moved = self.stats.entries_new > before || context.copies;
+        if copied && self.root == header.root && self.root != root {
+            // The sender cannot know yet that this was the last that was missing.
+            self.owe(peer, Table::Entries, Task::Equal, Prefix::ROOT, 0);
+        }
         self.compare_roots(now, peer, header.root, moved);
     }
 
@@ -288,6 +296,7 @@ impl Node<'_> {
                     Finding::Equal | Finding::Parts { .. } => {}
                 }
             }
+            Message::Sketch(ref sketch) => self.take_sketch(context, sketch),
             Message::Ask { key, stamp, writer, number } => self.answer(context, key, stamp, writer, number),
             Message::Held(number) => self.confirmed(context, number),
             Message::Publication(ref item) => self.take_publication(context, item),
@@ -492,6 +501,7 @@ impl Node<'_> {
         }
         self.replies.forget(ix);
         self.pulls.forget(ix);
+        self.exchange.forget(ix);
         self.rounds.reached(ix);
         for session in &mut self.sessions {
             if session.with() == Some(ix) {
@@ -553,7 +563,9 @@ impl Node<'_> {
             Outcome::Stale => {
                 self.stats.entries_known += 1;
                 let key = self.store.key_hash(merged.slot);
-                self.owe_key(context.peer, Table::Entries, Task::Send, key);
+                // An answer to a copy is one, too: no news.
+                let task = if context.copies { Task::Copy } else { Task::Send };
+                self.owe_key(context.peer, Table::Entries, task, key);
             }
         }
     }
@@ -608,7 +620,7 @@ impl Node<'_> {
         }
     }
 
-    fn owe(&mut self, to: Option<usize>, table: Table, task: Task, prefix: Prefix, from: u8) {
+    pub(super) fn owe(&mut self, to: Option<usize>, table: Table, task: Task, prefix: Prefix, from: u8) {
         if let Some(to) = to {
             self.push_row(Row::new(to, table, task, prefix, from));
         }

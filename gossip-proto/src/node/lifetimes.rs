@@ -156,6 +156,11 @@ impl Node<'_> {
         self.members.level(ix, self.store.time());
     }
 
+    /// Whether this node has been away, and what it holds is to be looked at by what that member has.
+    pub(super) fn is_returning_to(&self, ix: usize) -> bool {
+        self.floor.returning.is_some_and(|(to, _)| to == ix)
+    }
+
     /// Whether roots say nothing just now, since something leaves the summary here or there.
     pub(super) fn is_quiet(&self, table: Table) -> bool {
         table == Table::Entries && self.store.is_quiet()

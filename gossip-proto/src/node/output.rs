@@ -33,7 +33,7 @@ pub(super) struct Destination {
 
 /// A datagram that is being filled.
 pub(super) struct Filling<'b> {
-    writer: Writer<'b>,
+    pub(super) writer: Writer<'b>,
     pub(super) to: Destination,
     /// Whether what is written now is marked as copies.
     copies: bool,
@@ -44,6 +44,8 @@ pub(super) struct Filling<'b> {
     shuffle_left: usize,
     entries_left: usize,
     rows_left: usize,
+    /// Whether it is to go without any message, for what its header says.
+    pub(super) bare: bool,
     /// What the destination wants.
     scope: Scope,
     /// The window that was last written as an offer.
@@ -96,12 +98,13 @@ impl Node<'_> {
                 shuffle_left: if to.round { SHUFFLE } else { 0 },
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
+                bare: false,
                 scope: to.slot.map_or(Scope::ALL, |slot| self.scope_of(slot)),
                 offered: None,
             };
             self.fill_classes(&mut filling, room);
             self.used_up(&to);
-            if filling.writer.is_empty() && !to.round {
+            if filling.writer.is_empty() && !to.round && !filling.bare {
                 continue;
             }
             let filled = filling.writer.len();
@@ -453,6 +456,13 @@ impl Node<'_> {
                 filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
             }
             // Where the relay is says nothing of where the member is.
+            Task::Equal => {
+                filling.bare = true;
+                Some(0)
+            }
+            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores => {
+                return self.fill_sketch(filling, row, limit);
+            }
             Task::Seen if filling.to.via.is_some() => Some(0),
             Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
             Task::Ask { number } => match self.question(number) {
@@ -462,7 +472,7 @@ impl Node<'_> {
             Task::Held { number } => filling.push(&Message::Held(number), false, limit),
             Task::Floor => self.push_floor(filling, limit),
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
-            Task::Send => self.push_key(filling, table, row.key(), false, limit),
+            Task::Send | Task::Copy => self.push_key(filling, table, row.key(), row.task == Task::Copy, limit),
             Task::Digests => {
                 let tree = self.tree(table, filling.to.slot);
                 push_part(
@@ -586,7 +596,7 @@ impl Node<'_> {
         slot.map_or(Some(0), |slot| self.push_slot(filling, table, slot, copy, limit))
     }
 
-    fn push_slot(
+    pub(super) fn push_slot(
         &self,
         filling: &mut Filling<'_>,
         table: Table,

@@ -21,7 +21,7 @@ impl Node<'_> {
             self.stats.refused_stamp += 1;
             return;
         }
-        match self.store.weigh(large) {
+        match self.store.worth(large) {
             Ok(Worth::Known) => self.stats.entries_known += 1,
             Ok(Worth::Stale(slot, conflict)) => {
                 self.stats.entries_known += 1;
@@ -85,7 +85,7 @@ impl Node<'_> {
         let key = self.store.key_hash(slot);
         let pull = self.pulls.iter().find(|pull| pull.what.key == key).map(|pull| (pull.slot, pull.what));
         if let Some((slot, what)) = pull {
-            if self.store.weigh(&what) != Ok(Worth::Wanted) {
+            if self.store.worth(&what) != Ok(Worth::Wanted) {
                 self.drop_pull(slot);
             }
         }

@@ -10,8 +10,7 @@ use core::time::Duration;
 use super::{Errand, Lifecycle, Node, Rest};
 use crate::error::SleepError;
 use crate::membership::{MemberState, OWN, Prober, newer};
-use crate::repair::{Row, Session, Task};
-use crate::slab::index::Prefix;
+use crate::repair::Session;
 use crate::time::{Instant, Tick, micros};
 use crate::wire::{Accusation, MemberItem, Table};
 
@@ -123,7 +122,7 @@ impl Node<'_> {
         let retry = self.retry(peer);
         for table in [Table::Members, Table::Entries] {
             self.session(table).begin(now, peer, retry);
-            self.push_row(Row::new(peer, table, Task::Digests, Prefix::ROOT, 0));
+            self.ask_what_differs(peer, table);
         }
     }
 

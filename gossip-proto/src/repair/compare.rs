@@ -36,11 +36,11 @@ pub(crate) enum Finding {
 }
 
 impl Tree<'_> {
-    /// Digests of the sixteen parts under `prefix`: which there are, and four bytes each.
-    pub(crate) fn digests(&self, prefix: Prefix, salt: u32) -> (u16, heapless::Vec<u8, 64>) {
+    /// Digests of the sixteen parts under `prefix`: which there are, and two bytes each.
+    pub(crate) fn digests(&self, prefix: Prefix, salt: u32) -> (u16, heapless::Vec<u8, 32>) {
         let (mut present, mut bytes) = (0, heapless::Vec::new());
         for (nibble, sum) in self.children(prefix).iter().enumerate() {
-            if sum.count > 0 && bytes.extend_from_slice(&self.digest(sum, salt).to_le_bytes()).is_ok() {
+            if sum.count > 0 && bytes.extend_from_slice(&(self.digest(sum, salt) as u16).to_le_bytes()).is_ok() {
                 present |= 1 << nibble;
             }
         }
@@ -66,14 +66,14 @@ impl Tree<'_> {
             return Finding::Widen(span);
         }
         let (mut closer, mut send) = (0, 0);
-        let mut digests = theirs.digests.chunks_exact(4);
+        let mut digests = theirs.digests.chunks_exact(2);
         for (nibble, sum) in self.children(theirs.prefix).iter().enumerate() {
             let part = 1 << nibble;
             match (theirs.present & part != 0, sum.count > 0) {
                 (false, false) => {}
                 (false, true) => send |= part,
                 (true, mine) => {
-                    let same = digests.next() == Some(&self.digest(sum, theirs.salt).to_le_bytes());
+                    let same = digests.next() == Some(&(self.digest(sum, theirs.salt) as u16).to_le_bytes());
                     if !mine || !same {
                         closer |= part;
                     }

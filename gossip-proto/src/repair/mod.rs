@@ -3,13 +3,14 @@
 //! Knows: summaries of any table, how to compare them part by part, what is owed to whom, and which comparison is under
 //! way. Does not know: what an item is, nor how it is encoded. Whoever answers keeps no session: a row of what it owes,
 //! dropped without harm, is all.
-//! When full: see [`replies`] and [`pull`].
+//! When full: see [`replies`], [`pull`] and [`sketch`].
 
 mod compare;
 mod pull;
 mod receipts;
 mod replies;
 mod session;
+mod sketch;
 
 pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
 pub(crate) use pull::{Pull, Pulls};
@@ -17,3 +18,4 @@ pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};
 pub(crate) use replies::{ROWS_MAX, Replies, Row, Task};
 pub(crate) use session::{Session, Step};
+pub(crate) use sketch::{Chore, Exchange, Gathered, chores, is_plausible};

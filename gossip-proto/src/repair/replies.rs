@@ -35,8 +35,20 @@ pub(crate) enum Task {
     Stream { parts: u16, datagrams: u8 },
     /// The item with this key.
     Send,
+    /// The same, as a copy: in answer to a copy that is older.
+    Copy,
     /// The question for the item with this key.
     Want,
+    /// The question for a sketch.
+    Sketch,
+    /// These cells of our sketch.
+    Cells { first: u16, end: u16 },
+    /// The question for these cells.
+    More { first: u16, end: u16 },
+    /// What an exchange of sketches found.
+    Chores,
+    /// That we are equal now, which every datagram says.
+    Equal,
     /// Whether the member holds what is watched under this number.
     Ask { number: u32 },
     /// That we hold what the member asked for by this number.

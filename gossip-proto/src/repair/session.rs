@@ -55,16 +55,16 @@ impl Session {
         }
     }
 
-    /// The time has come: ask, again after `retry` if nothing arrives by then; or give up. `mark` is another one whenever
-    /// either side has changed.
-    pub(crate) fn timeout(&mut self, now: Instant, retry: Duration, mark: u64) -> Step {
+    /// The time has come: ask, again after `retry` if nothing arrives by then; or give up after so many tries. `mark` is
+    /// another one whenever either side has changed.
+    pub(crate) fn timeout(&mut self, now: Instant, retry: Duration, mark: u64, tries_max: u8) -> Step {
         let Some(peer) = self.peer else { return Step::Over };
         let moved = core::mem::replace(&mut self.mark, mark) != mark;
         self.futile = if moved { 0 } else { self.futile.saturating_add(1) };
         if self.progress {
             (self.tries, self.progress) = (0, false);
         }
-        if self.tries >= TRIES_MAX || self.futile >= FUTILE_MAX {
+        if self.tries >= tries_max || self.futile >= FUTILE_MAX {
             self.end(now, false);
             return Step::Over;
         }
@@ -117,6 +117,11 @@ impl Session {
         !core::mem::take(&mut self.asked) && self.progress
     }
 
+    /// How often the same was asked without anything coming of it.
+    pub(crate) fn tries(&self) -> u8 {
+        self.tries
+    }
+
     pub(crate) fn with(&self) -> Option<usize> {
         self.peer
     }
@@ -126,8 +131,6 @@ impl Session {
     }
 }
 
-/// How often the same is asked without anything coming of it: at 30 % loss each way, all four fail in 7 % of sessions.
-const TRIES_MAX: u8 = 4;
 /// How often is asked while neither side changes: what is lost on the way is asked for again, what is refused is not.
 const FUTILE_MAX: u8 = 16;
 /// The pauses of rule R6.

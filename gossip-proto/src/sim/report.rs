@@ -135,6 +135,17 @@ pub struct Report {
     pub joiner_s: Option<f64>,
     /// `view`: when all had a key that one wrote after the crash; `converged_s` is that of a key written before it.
     pub spread_after_crash_s: Option<f64>,
+    /// `repair`: bytes that both sent, without the entries themselves.
+    pub repair_bytes: Option<u64>,
+    /// `repair`: bytes that both sent, without keys and values: with the 22 bytes that say which version each is.
+    pub repair_bytes_with_versions: Option<u64>,
+    /// `repair`: one-way messages until both were equal: the longest chain of datagrams, each of which was sent after the one
+    /// before it had arrived.
+    pub repair_messages: Option<u32>,
+    /// `repair`: datagrams that both sent.
+    pub repair_datagrams: Option<u64>,
+    /// `repair`: versions of entries that were sent.
+    pub repair_entries: Option<u64>,
     /// `skew`: entries that were refused for a stamp too far ahead.
     pub refused_stamps: Option<u64>,
     /// `skew`: whether every node whose clock is years ahead was told so, and none whose clock is right.
@@ -203,8 +214,21 @@ pub(crate) struct Figures {
     pub(crate) contact: Option<(u64, u32)>,
     pub(crate) poison: Option<Vec<Poisoning>>,
     pub(crate) view: Option<View>,
+    pub(crate) repaired: Option<Repaired>,
     pub(crate) deliveries: Option<Deliveries>,
     pub(crate) skew: Option<Skewed>,
+}
+
+/// What `repair` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Repaired {
+    pub(crate) bytes: u64,
+    pub(crate) bytes_with_versions: u64,
+    pub(crate) messages: u32,
+    pub(crate) datagrams: u64,
+    pub(crate) entries: u64,
+    pub(crate) len_max: usize,
+    pub(crate) hash: u64,
 }
 
 /// What `publish` measures.

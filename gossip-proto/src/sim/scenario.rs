@@ -11,9 +11,9 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{churn, membership, poison, publish, skew, state, unrest, view};
+use super::scenarios::{churn, membership, poison, publish, repair, skew, state, unrest, view};
 use super::trace::TraceFilter;
-use crate::config::{Config, Spread};
+use crate::config::{Config, Repair, Spread};
 
 /// What happens to the swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,9 @@ pub enum Scenario {
     /// A settled swarm whose tables are smaller than it ([`Spec::members`]): how even its views are, and what is left of
     /// it when half of it ([`Spec::victims`]) crashes at once.
     View,
+    /// Two nodes with a million entries or a thousand ([`Spec::keys`]), of which some differ ([`Spec::differences`]):
+    /// what it costs to find them. Nothing but the comparison speaks.
+    Repair,
     /// Three to six nodes write and delete, with and without lifetimes, under random splits, pauses, crashes and restarts; then
     /// all is well, and what they hold is compared with a model: no write is lost, and nothing deleted returns.
     Churn,
@@ -61,7 +64,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -76,6 +79,7 @@ impl Scenario {
         Self::Storm,
         Self::Poison,
         Self::View,
+        Self::Repair,
         Self::Churn,
         Self::Publish,
         Self::Skew,
@@ -99,6 +103,7 @@ impl Scenario {
             Self::Storm => "storm",
             Self::Poison => "poison",
             Self::View => "view",
+            Self::Repair => "repair",
             Self::Churn => "churn",
             Self::Publish => "publish",
             Self::Skew => "skew",
@@ -234,6 +239,10 @@ pub struct Spec {
     pub victims: Option<Victims>,
     /// How many nodes join at once in `storm`. Default 100.
     pub joiners: usize,
+    /// How many entries both nodes hold in `repair`. Default 1000.
+    pub keys: usize,
+    /// How many more entries differ in `repair`. Default 10.
+    pub differences: usize,
     /// How long nodes are blocked in `stall`. Default 16.4 s.
     pub blocked: Duration,
     /// How long they are free between two blocks. Default 1 s.
@@ -269,6 +278,8 @@ impl Spec {
             value_len: 100,
             victims: None,
             joiners: 100,
+            keys: 1000,
+            differences: 10,
             blocked: Duration::from_millis(16_400),
             free: Duration::from_secs(1),
             block: Block::Process,
@@ -336,6 +347,7 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::Storm => unrest::storm(&mut lab),
         Scenario::Poison => poison::poison(&mut lab),
         Scenario::View => view::view(&mut lab),
+        Scenario::Repair => repair::repair(&mut lab),
         Scenario::Churn => churn::churn(&mut lab),
         Scenario::Publish => publish::publish(&mut lab),
         Scenario::Skew => skew::skew(&mut lab),
@@ -378,6 +390,8 @@ impl fmt::Display for Command<'_> {
             ("bytes", Some(spec.bytes as u64), Some(usual.bytes as u64)),
             ("value-len", Some(spec.value_len as u64), Some(usual.value_len as u64)),
             ("joiners", Some(spec.joiners as u64), Some(usual.joiners as u64)),
+            ("keys", Some(spec.keys as u64), Some(usual.keys as u64)),
+            ("differences", Some(spec.differences as u64), Some(usual.differences as u64)),
             ("repetitions", Some(spec.repetitions.into()), Some(usual.repetitions.into())),
             ("fanout", Some(own.fanout.into()), Some(lan.fanout.into())),
             ("rumor-mult", Some(own.rumor_mult.into()), Some(lan.rumor_mult.into())),
@@ -410,6 +424,9 @@ impl fmt::Display for Command<'_> {
         }
         if spec.block == Block::Sockets {
             f.write_str(" --block sockets")?;
+        }
+        if own.repair == Repair::Merkle {
+            f.write_str(" --repair merkle")?;
         }
         match own.spread {
             Spread::PushPull => Ok(()),

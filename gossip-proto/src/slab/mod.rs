@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod index;
 pub(crate) mod list;
 pub(crate) mod scope;
+pub(crate) mod sketch;
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;

@@ -155,8 +155,7 @@ impl Store<'_> {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.loc = Some(to);
         }
-        let item = Some(self.hash.item(self.record(Some(slot))));
-        self.index.update(&mut self.cells, slot, item);
+        self.relist(slot);
         Ok(true)
     }
 }

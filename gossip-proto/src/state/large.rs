@@ -98,7 +98,7 @@ impl Store<'_> {
     }
 
     /// What a version is worth that was announced.
-    pub(crate) fn weigh(&mut self, new: &Large) -> Result<Worth, Refused> {
+    pub(crate) fn worth(&mut self, new: &Large) -> Result<Worth, Refused> {
         if new.len as usize > record::len_max_of_one(self.value_len_max.max(self.content_len_max)) {
             return Err(Refused::ValueLen);
         }
@@ -249,10 +249,8 @@ impl Store<'_> {
                         self.arena.give(&mut self.bytes, loc, at as u32);
                     }
                     self.give_slot(slot);
-                    self.index.update(&mut self.cells, at, Some(item));
-                } else {
-                    self.index.insert(&mut self.cells, at, name, Some(item));
                 }
+                self.list(at, name, Some(item));
                 self.schedule(at);
                 self.note(at, true, plan.conflict || plan.dropped);
                 return Some(Ok(Merged {

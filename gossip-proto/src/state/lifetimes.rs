@@ -147,8 +147,7 @@ impl Store<'_> {
                 return Some(Settled::Removed);
             }
             self.reserve(slot, len);
-            let item = Some(self.hash.item(self.record(Some(slot))));
-            self.index.update(&mut self.cells, slot, item);
+            self.relist(slot);
         }
         self.note(slot, true, false);
         self.schedule(slot);
@@ -160,8 +159,7 @@ impl Store<'_> {
         let above = |held: &Version<'_>| held.rank() > lost.rank() && held.must_bury(lost);
         if self.record(Some(slot)).versions().any(|held| above(&held)) {
             record::mark(self.record_mut(slot), above);
-            let item = Some(self.hash.item(self.record(Some(slot))));
-            self.index.update(&mut self.cells, slot, item);
+            self.relist(slot);
         }
     }
 
@@ -203,7 +201,7 @@ impl Store<'_> {
 
     fn remove(&mut self, slot: usize) {
         self.ages.lagged |= self.has(slot, Flag::Told) || self.has(slot, Flag::Conflict);
-        self.index.remove(&mut self.cells, slot);
+        self.unlist(slot);
         self.free_bytes(slot);
         self.give_slot(slot);
     }

@@ -22,9 +22,10 @@ use crate::error::PutError;
 use crate::node::Node;
 use crate::slab::arena::{Arena, Loc};
 use crate::slab::deadline::{Deadlines, Row};
-use crate::slab::index::{Cell, Index, Key};
+use crate::slab::index::{Cell, Index, Item, Key};
 use crate::slab::list::List;
 use crate::slab::scope::Scope;
+use crate::slab::sketch;
 use crate::slab::{Ix, Slice};
 use crate::time::Tick;
 use crate::wire::EntryItem;
@@ -37,6 +38,8 @@ pub(crate) struct Store<'a> {
     pub(super) bytes: Slice<'a, u8>,
     pub(super) arena: Arena,
     pub(super) index: Index,
+    /// Of all that is in the summary; empty if there is no room for one.
+    pub(super) sketch: Slice<'a, sketch::Cell>,
     pub(super) deadlines: Deadlines,
     pub(super) ages: Ages,
     pub(super) hot: List<Hot>,
@@ -138,6 +141,7 @@ impl<'a> Store<'a> {
         cells: Slice<'a, Cell>,
         rows: Slice<'a, Row>,
         bytes: Slice<'a, u8>,
+        sketch: Slice<'a, sketch::Cell>,
         hash: StateHash,
         config: &Config,
     ) -> Self {
@@ -150,6 +154,7 @@ impl<'a> Store<'a> {
             rows,
             bytes,
             index: Index::new(),
+            sketch,
             deadlines: Deadlines::new(),
             ages: Ages::new(config),
             hot: List::new(),
@@ -344,7 +349,7 @@ impl<'a> Store<'a> {
             let Some(slot) = from.and_then(|from| self.index.ceiling(&self.cells, from)) else { return (None, shed) };
             let key = self.index.key(&self.cells, slot);
             if !self.scope.wants(key) {
-                self.index.remove(&mut self.cells, slot);
+                self.unlist(slot);
                 self.free_bytes(slot);
                 self.give_slot(slot);
                 shed += 1;
@@ -367,8 +372,7 @@ impl<'a> Store<'a> {
         if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
             self.arena.resize(&mut self.bytes, loc, len);
         }
-        let item = Some(self.hash.item(self.record(Some(slot))));
-        self.index.update(&mut self.cells, slot, item);
+        self.relist(slot);
         self.note(slot, true, false);
         self.schedule(slot);
         true
@@ -396,19 +400,36 @@ impl<'a> Store<'a> {
         if !done {
             // The slot is a new one, unless the arena did not keep its promise.
             if self.slots.get(slot).is_some_and(|slot| slot.loc.is_none()) {
-                self.index.remove(&mut self.cells, slot);
+                self.unlist(slot);
                 self.give_slot(slot);
             }
             return Err(Refused::BytesFull);
         }
-        let item = Some(self.hash.item(self.record(Some(slot))));
-        if held.is_some() {
-            self.index.update(&mut self.cells, slot, item);
-        } else {
-            self.index.insert(&mut self.cells, slot, name, item);
-        }
+        self.list(slot, name, Some(self.hash.item(self.record(Some(slot)))));
         self.schedule(slot);
         Ok(slot)
+    }
+
+    /// Makes this what a slot adds to index, summary and sketch: whoever changes one of them goes through here.
+    pub(super) fn list(&mut self, slot: usize, name: Key, item: Option<Item>) {
+        let old = self.index.counted(&self.cells, slot).then(|| self.index.item(&self.cells, slot));
+        sketch::change(&mut self.sketch, name, old, item);
+        if !self.index.insert(&mut self.cells, slot, name, item) {
+            self.index.update(&mut self.cells, slot, item);
+        }
+    }
+
+    /// The record of a slot was edited.
+    pub(super) fn relist(&mut self, slot: usize) {
+        let item = self.hash.item(self.record(Some(slot)));
+        self.list(slot, self.index.key(&self.cells, slot), Some(item));
+    }
+
+    /// Takes a slot out of index, summary and sketch.
+    pub(super) fn unlist(&mut self, slot: usize) {
+        let old = self.index.counted(&self.cells, slot).then(|| self.index.item(&self.cells, slot));
+        sketch::change(&mut self.sketch, self.index.key(&self.cells, slot), old, None);
+        self.index.remove(&mut self.cells, slot);
     }
 
     /// Edits a record of which some versions stay.

@@ -82,6 +82,7 @@ fn store(slots: usize, bytes: usize, config: &Config) -> Store<'static> {
         Slice::Lent(Box::leak(vec![Cell::default(); slots].into_boxed_slice())),
         Slice::Lent(Box::leak(vec![Row::default(); slots].into_boxed_slice())),
         Slice::Lent(Box::leak(vec![0; bytes].into_boxed_slice())),
+        Slice::Lent(&mut []),
         StateHash::new(&[7; 16]),
         config,
     )

@@ -12,6 +12,7 @@ use super::version::Version;
 #[cfg(test)]
 use crate::slab::index::Sum;
 use crate::slab::index::{Cell, Index, Key, Prefix};
+use crate::slab::sketch;
 use crate::wire::EntryItem;
 
 impl<'a> Store<'a> {
@@ -126,6 +127,16 @@ impl<'a> Store<'a> {
         &self.cells
     }
 
+    /// The sketch of all that is held; empty if there is none.
+    pub(crate) fn sketch(&self) -> &[sketch::Cell] {
+        &self.sketch
+    }
+
+    /// What the entries under a prefix that is nearly a whole key count in the sketch.
+    pub(crate) fn weigh(&self, prefix: Prefix) -> i32 {
+        self.range(prefix).take(ALIKE_MAX).map(|slot| sketch::weight(self.index.item(&self.cells, slot))).sum()
+    }
+
     /// The summary of all that is held.
     #[cfg(test)]
     pub(crate) fn root(&self) -> Sum {
@@ -179,5 +190,7 @@ pub(super) fn floor(record: Record<'_>) -> u64 {
     record.versions().next().map_or(1, |newest| newest.stamp.saturating_add(1))
 }
 
+/// How many entries that are alike in the first 56 bits are told apart; two are in 1 of 16 million pairs of one topic.
+const ALIKE_MAX: usize = 4;
 /// How much of a place in the index is the topic's.
 const TOPIC_BITS: u8 = 32;

@@ -2,10 +2,12 @@
 
 use core::fmt;
 
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::addr::{Addr, NodeId};
 use crate::slab::index::{Key, Prefix};
+use crate::slab::sketch::{self, CELL_LEN, ESTIMATE_LEN};
 
 /// One of the messages that a datagram carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +111,95 @@ pub(crate) enum Message<'a> {
         from: u16,
         bytes: &'a [u8],
     },
+    /// A step of comparing the tables of entries by sketches.
+    Sketch(#[serde(borrow)] Sketch<'a>),
 }
+
+/// A step of comparing by sketches. Of a key, these speak of the first 56 bits: 32 of its topic, 24 of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Sketch<'a> {
+    /// How many entries the sender has, the first cell of its sketch, and bits of others to tell how many differ.
+    Ask { count: u32, cell: [u8; CELL_LEN], estimate: [u8; ESTIMATE_LEN] },
+    /// Cells of the sender's sketch, from the first of these on; `end` is where it will stop.
+    Cells {
+        first: u16,
+        end: u16,
+        #[serde(borrow)]
+        cells: Many<'a, sketch::Cell>,
+    },
+    /// Asks for cells.
+    More { first: u16, end: u16 },
+    /// Asks for all entries with these keys, three bytes each besides those of the topic.
+    Want {
+        topic: [u8; 4],
+        #[serde(borrow)]
+        keys: Many<'a, u64>,
+    },
+}
+
+/// Things of one length as bytes: as they came, or as they are held, so that they need no room of their own on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Many<'a, T> {
+    Wire(&'a [u8]),
+    Held(&'a [T]),
+}
+
+impl<'a> Many<'a, sketch::Cell> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = sketch::Cell> + use<'a> {
+        let (wire, held): (&[u8], &[_]) = match self {
+            Self::Wire(bytes) => (bytes, &[]),
+            Self::Held(cells) => (&[], cells),
+        };
+        let wire = wire.chunks_exact(CELL_LEN).filter_map(|chunk| chunk.try_into().ok());
+        wire.map(sketch::from_bytes).chain(held.iter().copied())
+    }
+}
+
+impl Serialize for Many<'_, sketch::Cell> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Wire(bytes) => bytes.serialize(serializer),
+            Self::Held(cells) => bytes_of(serializer, cells, CELL_LEN, |cell| sketch::to_bytes(*cell)),
+        }
+    }
+}
+
+impl Serialize for Many<'_, u64> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Wire(bytes) => bytes.serialize(serializer),
+            Self::Held(keys) => bytes_of(serializer, keys, KEY_LEN, |key| {
+                let [a, b, c, ..] = key.to_le_bytes();
+                [a, b, c]
+            }),
+        }
+    }
+}
+
+impl<'de: 'a, 'a, T> Deserialize<'de> for Many<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de [u8]>::deserialize(deserializer).map(Self::Wire)
+    }
+}
+
+/// Writes what postcard writes of a slice of bytes: its length, and each.
+fn bytes_of<S: Serializer, T, const N: usize>(
+    serializer: S,
+    things: &[T],
+    len: usize,
+    bytes: impl Fn(&T) -> [u8; N],
+) -> Result<S::Ok, S::Error> {
+    let mut seq = serializer.serialize_seq(Some(things.len() * len))?;
+    for thing in things {
+        for byte in bytes(thing) {
+            seq.serialize_element(&byte)?;
+        }
+    }
+    seq.end()
+}
+
+/// The bytes of a key's own in [`Sketch::Want`].
+pub(crate) const KEY_LEN: usize = 3;
 
 /// What a node says of a member: all there is to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +234,7 @@ impl Table {
     pub(crate) const ALL: [Self; 3] = [Self::Members, Self::Entries, Self::Messages];
 }
 
-/// The sixteen parts of one part of a table: which exist, and four bytes of salted digest for each that does.
+/// The sixteen parts of one part of a table: which exist, and two bytes of salted digest for each that does.
 ///
 /// The sender holds nothing under the first `from` bits of `prefix` that is not under all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,11 +320,16 @@ impl Message<'_> {
         match self {
             Self::Join(item) | Self::Alive(item) => !item.addr.is_none(),
             Self::PingReq { addr, .. } | Self::Seen(addr) => !addr.is_none(),
-            Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 4 * d.present.count_ones() as usize,
+            Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 2 * d.present.count_ones() as usize,
             Self::Items(items) => items.digests.len() % 4 == 0,
             Self::Window(window) => window.base % 64 == 0 && window.held & !window.seen == 0,
             Self::Missing(missing) => missing.base % 32 == 0,
             Self::Pull { from, end, .. } => from < end,
+            Self::Sketch(Sketch::Cells { first, end, cells: Many::Wire(bytes) }) => {
+                bytes.len() % CELL_LEN == 0 && usize::from(*first) + bytes.len() / CELL_LEN <= usize::from(*end)
+            }
+            Self::Sketch(Sketch::More { first, end }) => first <= end,
+            Self::Sketch(Sketch::Want { keys: Many::Wire(bytes), .. }) => bytes.len() % KEY_LEN == 0,
             _ => true,
         }
     }
@@ -358,6 +453,15 @@ impl fmt::Display for Message<'_> {
             Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), d.present),
             Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / 4),
             Self::Copies => f.write_str("copies"),
+            Self::Sketch(Sketch::Ask { count, .. }) => write!(f, "sketch of {count}"),
+            Self::Sketch(Sketch::Cells { first, end, cells }) => {
+                write!(f, "cells {first}..{} of {end}", usize::from(*first) + cells.iter().count())
+            }
+            Self::Sketch(Sketch::More { first, end }) => write!(f, "more cells {first}..{end}"),
+            Self::Sketch(Sketch::Want { keys, .. }) => match keys {
+                Many::Wire(bytes) => write!(f, "wants {}", bytes.len() / KEY_LEN),
+                Many::Held(keys) => write!(f, "wants {}", keys.len()),
+            },
             Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
             Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),

@@ -7,8 +7,8 @@ use std::vec::Vec;
 
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{
-    Accusation, Digests, EntryItem, Items, Large, MemberItem, Message, Missing, Publication, Seen, Table, VersionId,
-    WindowItem,
+    Accusation, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen, Sketch, Table,
+    VersionId, WindowItem,
 };
 use crate::slab::index::{Key, Prefix};
 use crate::{Addr, Config, Instant, Memory, Node, NodeId, Rejected, Seed, SwarmKey};
@@ -97,10 +97,7 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Want(key), "0a 0102030405060708090a0b0c".into()),
         (Message::Root { table: Table::Members, digest: 0x0102 }, "0b 00 0201000000000000".into()),
         (Message::Root { table: Table::Entries, digest: u64::MAX }, "0b 01 ffffffffffffffff".into()),
-        (
-            digests(0, Prefix::ROOT, 0x8001, b"\x01\x02\x03\x04\x05\x06\x07\x08"),
-            "0c 01 00 00 00 d4c3b2a1 0180 08 0102030405060708".into(),
-        ),
+        (digests(0, Prefix::ROOT, 0x8001, b"\x01\x02\x03\x04"), "0c 01 00 00 00 d4c3b2a1 0180 04 01020304".into()),
         // Twelve bits take two bytes, of which the last half is zero.
         (digests(4, Prefix::of(key, 12), 0, b""), "0c 01 04 0c 02 0100 d4c3b2a1 0000 00".into()),
         (items(Prefix::ROOT, false, b""), "0d 00 00 00 d4c3b2a1 00 00".into()),
@@ -148,6 +145,19 @@ fn golden() -> Vec<(Message<'static>, String)> {
             "1a 0102030405060708090a0b0c 04030201 ac02 ac04".into(),
         ),
         (Message::Chunk { digest: number, from: 5, bytes: b"abc" }, "1b 04030201 05 03 616263".into()),
+        (
+            Message::Sketch(Sketch::Ask { count: 300, cell: [7; 11], estimate: [8; 32] }),
+            format!("1c 00 ac02 {} {}", "07".repeat(11), "08".repeat(32)),
+        ),
+        (
+            Message::Sketch(Sketch::Cells { first: 1, end: 200, cells: Many::Wire(&[9; 22]) }),
+            format!("1c 01 01 c801 16 {}", "09".repeat(22)),
+        ),
+        (Message::Sketch(Sketch::More { first: 1, end: 200 }), "1c 02 01 c801".into()),
+        (
+            Message::Sketch(Sketch::Want { topic: [1, 2, 3, 4], keys: Many::Wire(&[5; 6]) }),
+            "1c 03 01020304 06 050505050505".into(),
+        ),
     ]
 }
 
@@ -182,9 +192,10 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Large(_) => 25,
         Message::Pull { .. } => 26,
         Message::Chunk { .. } => 27,
+        Message::Sketch(_) => 28,
     }
 }
-const TAGS: u8 = 28;
+const TAGS: u8 = 29;
 
 #[test]
 fn every_message_has_its_bytes() {
@@ -198,6 +209,19 @@ fn every_message_has_its_bytes() {
     }
     tags.dedup();
     assert!(tags.into_iter().eq(0..TAGS), "every message once at least, and in order");
+}
+
+/// What is written from a table is what is read as bytes.
+#[test]
+fn held_things_are_written_as_their_bytes() {
+    let cells: [u128; 2] = [0x0102 << 112 | 0xa5 << 64 | 0x1122_3344_5566_7788, 7];
+    let held = Message::Sketch(Sketch::Cells { first: 0, end: 2, cells: Many::Held(&cells) });
+    let bytes = encode(&held);
+    assert_eq!(show(&bytes), show(&hex("19 01 00 02 16 0201 8877665544332211 a5 0000 0700000000000000 00")));
+    let [Ok(Message::Sketch(Sketch::Cells { cells: wire, .. }))] = decode(&bytes)[..] else { panic!("no cells") };
+    assert!(wire.iter().eq(cells));
+    let held = Message::Sketch(Sketch::Want { topic: [0; 4], keys: Many::Held(&[0xff_0001_0203, 4]) });
+    assert_eq!(show(&encode(&held)), show(&hex("19 03 00000000 06 030201 040000")));
 }
 
 #[test]
@@ -219,7 +243,11 @@ fn every_truncation_is_refused() {
 #[test]
 fn what_postcard_would_take_and_the_wire_does_not() {
     let cases = [
-        ("a tag that nobody has", "1c".into()),
+        ("a tag that nobody has", "1d".into()),
+        ("half a cell", "1c 01 00 02 01 00".into()),
+        ("more cells than announced", format!("1c 01 01 01 0b {}", "00".repeat(11))),
+        ("a range that ends before it begins", "1c 02 02 01".into()),
+        ("half a key", "1c 03 01020304 02 0102".into()),
         ("no address to be reached at", format!("03 {ALICE_HEX} 01 00 01 00 00")),
         ("no address of a member", format!("04 {ALICE_HEX} 01 00 01 00 00")),
         ("no address to ping", format!("02 04030201 {ALICE_HEX} 00")),
@@ -231,7 +259,7 @@ fn what_postcard_would_take_and_the_wire_does_not() {
         ("a prefix of 97 bits", format!("0c 01 00 61 0d {} d4c3b2a1 0000 00", "00".repeat(13))),
         ("a prefix of no whole digits", "0c 01 00 02 01 00 d4c3b2a1 0000 00".into()),
         ("a prefix with a byte too many", "0c 01 00 04 02 1000 d4c3b2a1 0000 00".into()),
-        ("digests of fewer parts than there are", "0c 01 00 00 00 d4c3b2a1 0300 04 01020304".into()),
+        ("digests of fewer parts than there are", "0c 01 00 00 00 d4c3b2a1 0300 02 0102".into()),
         ("digests of more parts than there are", "0c 01 00 00 00 d4c3b2a1 0000 04 01020304".into()),
         ("digests from beyond their prefix", "0c 01 04 00 00 d4c3b2a1 0000 00".into()),
         (

@@ -15,6 +15,7 @@ mod membership_sleep;
 mod messages;
 mod readme;
 mod receipts;
+mod repair;
 mod saved;
 mod sim_determinism;
 mod sim_figures;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use gossip_proto::sim::{Block, Scenario, Spec, TraceFilter, Victims};
-use gossip_proto::{Addr, ConfigError, Node, NodeId, Seed, Spread, Storage};
+use gossip_proto::{Addr, ConfigError, Node, NodeId, Repair, Seed, Spread, Storage};
 
 use crate::cli::{Mode, duration};
 use crate::error::{Code, Failure, Result};
@@ -87,6 +87,15 @@ pub(crate) struct Options {
     /// How many nodes join at once in `storm` [default: 100]
     #[arg(long, value_name = "N", help_heading = EVENTS)]
     joiners: Option<usize>,
+    /// How many entries both nodes hold in `repair` [default: 1000]
+    #[arg(long, value_name = "N", help_heading = EVENTS)]
+    keys: Option<usize>,
+    /// How many more entries differ in `repair` [default: 10]
+    #[arg(long, value_name = "D", help_heading = EVENTS)]
+    differences: Option<usize>,
+    /// How entries are compared [default: sketch]
+    #[arg(long, value_name = "HOW", value_parser = repairs(), help_heading = TUNING)]
+    repair: Option<Repair>,
     /// How long the victims of `stall` are blocked at a time, in ms [default: 16400]
     #[arg(long, value_name = "MS", help_heading = EVENTS)]
     blocked_ms: Option<u64>,
@@ -157,6 +166,9 @@ impl Options {
         set(&mut spec.value_len, self.value_len);
         spec.victims = self.victims;
         set(&mut spec.joiners, self.joiners);
+        set(&mut spec.keys, self.keys);
+        set(&mut spec.differences, self.differences);
+        set(&mut spec.config.repair, self.repair);
         set(&mut spec.blocked, ms(self.blocked_ms));
         set(&mut spec.free, ms(self.free_ms));
         set(&mut spec.block, self.block);
@@ -194,6 +206,10 @@ impl Options {
         if !(2..=NODES_MAX).contains(&nodes) {
             let message = format!("--nodes is {nodes}; it must be 2 to {NODES_MAX}");
             return Err(usage(message, "most figures hardly change above 1024 nodes"));
+        }
+        if spec.keys.saturating_add(spec.differences) > KEYS_MAX {
+            let message = format!("--keys and --differences are more than {KEYS_MAX} together");
+            return Err(usage(message, "a million takes half a GiB"));
         }
         let sizes = [(members, MEMBER_LEN), (spec.entries, ENTRY_LEN), (spec.bytes, 1), (1, NODE_LEN)];
         let node =
@@ -258,6 +274,7 @@ pub(super) const fn describe(scenario: Scenario) -> &'static str {
         Scenario::Churn => "few nodes write and delete under splits, crashes and restarts, against a model",
         Scenario::Publish => "random nodes publish 120 messages, and one more node joins: who was told of what",
         Scenario::View => "tables smaller than the swarm: who is in whose, before and after half of it crashes",
+        Scenario::Repair => "two nodes that hold nearly the same: what it costs to find what differs",
         Scenario::Skew => "clocks years ahead, years behind, drifting and stepping, while all write; then set right",
         _ => "",
     }
@@ -312,9 +329,18 @@ fn blocks() -> impl TypedValueParser<Value = Block> {
     })
 }
 
+fn repairs() -> impl TypedValueParser<Value = Repair> {
+    PossibleValuesParser::new(["merkle", "sketch"]).map(|name| match name.as_str() {
+        "merkle" => Repair::Merkle,
+        _ => Repair::Sketch,
+    })
+}
+
 const EVENTS: &str = "What happens";
 const TUNING: &str = "Configuration of the nodes";
 const TRACING: &str = "Packet trace";
+/// 4 GiB.
+const KEYS_MAX: usize = 8_000_000;
 /// A guess: the largest swarm that anybody would wait for.
 const NODES_MAX: usize = 65_536;
 /// 8,192 nodes that know each other fit in this.

@@ -4,6 +4,7 @@ pub(crate) mod churn;
 pub(crate) mod membership;
 pub(crate) mod poison;
 pub(crate) mod publish;
+pub(crate) mod repair;
 pub(crate) mod skew;
 pub(crate) mod state;
 pub(crate) mod unrest;

@@ -1,0 +1,232 @@
+//! Comparing entries by sketches: what is asked, what is answered, and what follows.
+//!
+//! Who asks sends the first cell of its sketch, and bits that tell roughly how many entries differ. If one does, the
+//! other finds it at once; else it answers with about as many cells as it takes, or with digests when there is no
+//! telling. Who asked finds the differences, asks for more cells if need be, sends what the other lacks and asks for the
+//! rest. What the one who answers keeps is a list of what it owes, dropped without harm.
+
+use super::Node;
+use super::input::Context;
+use super::output::{Filling, Rest};
+use crate::config::Repair;
+use crate::repair::{Chore, Gathered, Row, Task, chores, is_plausible};
+use crate::slab::index::{Key, Prefix};
+use crate::slab::sketch::{self, CELL_LEN, CELLS, Short};
+use crate::wire::{KEY_LEN, Many, Message, Sketch, Table};
+
+impl Node<'_> {
+    /// Asks a member what differs.
+    pub(super) fn ask_what_differs(&mut self, ix: usize, table: Table) {
+        let held = self.store.index().root(self.store.cells()).count;
+        let by_sketch = table == Table::Entries && self.config.repair == Repair::Sketch && held > 0;
+        if !by_sketch || !self.exchange.is_hopeful() || !self.is_whole_with(ix) {
+            return self.owe(Some(ix), table, Task::Digests, Prefix::ROOT, 0);
+        }
+        // What was lost of the cells that were asked for, if any came.
+        let (mut at, mut asked) = (0, false);
+        while let Some((first, end)) = self.exchange.gap(at) {
+            self.owe_cells(ix, Task::More { first, end }, first);
+            (at, asked) = (end.into(), true);
+        }
+        if !asked {
+            self.owe(Some(ix), table, Task::Sketch, Prefix::ROOT, 0);
+        }
+    }
+
+    /// Whether all that this node holds is to be compared with a member: a sketch is of all or nothing.
+    fn is_whole_with(&self, ix: usize) -> bool {
+        self.scope_with(Some(ix)).is_all() && !self.is_returning_to(ix)
+    }
+
+    pub(super) fn take_sketch(&mut self, context: &Context, message: &Sketch<'_>) {
+        let Some(peer) = context.peer else { return };
+        self.session_heard(context, Table::Entries);
+        match *message {
+            Sketch::Ask { count, cell, estimate } => self.answer_ask(context, peer, count, cell, estimate),
+            Sketch::Cells { first, end, cells } => {
+                let with = self.session(Table::Entries).with();
+                if with == Some(peer)
+                    && self.exchange.is_hopeful()
+                    && context.root != self.root
+                    && self.is_whole_with(peer)
+                {
+                    self.take_cells(context, peer, (first, end), cells);
+                }
+            }
+            Sketch::More { first, end } => {
+                if usize::from(end) <= self.store.sketch().len() {
+                    self.owe_cells(peer, Task::Cells { first, end }, first);
+                }
+            }
+            Sketch::Want { topic, keys: Many::Wire(keys) } => {
+                for key in keys.chunks_exact(KEY_LEN) {
+                    let &[a, b, c] = key else { break };
+                    let short =
+                        u64::from(u32::from_le_bytes(topic)) << 24 | u64::from(u32::from_le_bytes([a, b, c, 0]));
+                    self.add_chore(peer, Chore::Send(Short(short)));
+                }
+            }
+            Sketch::Want { .. } => {}
+        }
+    }
+
+    fn answer_ask(
+        &mut self,
+        context: &Context,
+        peer: usize,
+        count: u32,
+        cell: [u8; CELL_LEN],
+        estimate: [u8; sketch::ESTIMATE_LEN],
+    ) {
+        if context.root == self.root {
+            return self.owe(Some(peer), Table::Entries, Task::Equal, Prefix::ROOT, 0);
+        }
+        let cells = self.store.sketch();
+        let held = self.store.index().root(self.store.cells()).count;
+        let needed = sketch::cells_for(sketch::estimate(cells), estimate);
+        let Some(first) = cells
+            .first()
+            .filter(|_| self.is_whole_with(peer) && needed <= CELLS && held.abs_diff(count) as usize <= CELLS / 2)
+        else {
+            return self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0);
+        };
+        let difference = sketch::minus(*first, sketch::from_bytes(cell));
+        match sketch::single(difference).map(|found| (found, self.weigh(found.key))) {
+            Some((found, ours)) if is_plausible(found, ours) && held.abs_diff(count) <= 1 => {
+                for chore in chores(found, ours).into_iter().flatten() {
+                    self.add_chore(peer, chore);
+                }
+            }
+            _ if difference == 0 => self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0),
+            _ => self.owe_cells(peer, Task::Cells { first: 0, end: needed as u16 }, 0),
+        }
+    }
+
+    fn take_cells(&mut self, context: &Context, peer: usize, (first, end): (u16, u16), cells: Many<'_, sketch::Cell>) {
+        let (store, from) = (&self.store, (peer, context.root));
+        let weigh = |key: Short| store.weigh(key.prefix());
+        let gathered = self.exchange.take(from, first.into(), end.into(), cells.iter(), store.sketch(), weigh);
+        match gathered {
+            Gathered::Waiting => {}
+            Gathered::Solved => self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0),
+            Gathered::More(first, end) => self.owe_cells(peer, Task::More { first, end }, first),
+            Gathered::Failed => {
+                self.stats.sketches_failed += 1;
+                self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
+                self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0);
+            }
+        }
+    }
+
+    /// What our items of a key count.
+    fn weigh(&self, key: Short) -> i32 {
+        self.store.weigh(key.prefix())
+    }
+
+    fn add_chore(&mut self, peer: usize, chore: Chore) {
+        if self.exchange.add(peer, chore) {
+            self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
+        } else {
+            self.stats.replies_dropped += 1;
+        }
+    }
+
+    /// Rows about different cells are different rows.
+    fn owe_cells(&mut self, peer: usize, task: Task, first: u16) {
+        self.owe_key(Some(peer), Table::Entries, task, Key::new(0, first.into()));
+    }
+
+    /// Writes as much of a row of an exchange as fits.
+    pub(super) fn fill_sketch(&mut self, filling: &mut Filling<'_>, mut row: Row, limit: usize) -> Rest {
+        let room = filling.writer.room();
+        let cells = self.store.sketch();
+        let pushed = match row.task {
+            Task::Sketch => {
+                let count = self.store.index().root(self.store.cells()).count;
+                let cell = sketch::to_bytes(cells.first().copied().unwrap_or(0));
+                let ask = Sketch::Ask { count, cell, estimate: sketch::estimate(cells) };
+                filling.push(&Message::Sketch(ask), false, limit)
+            }
+            Task::More { first, end } => filling.push(&Message::Sketch(Sketch::More { first, end }), false, limit),
+            Task::Cells { first, end } => {
+                let rest = cells.get(first.into()..end.into()).unwrap_or(&[]);
+                let fit = limit.min(room).saturating_sub(CELLS_HEAD_MAX) / CELL_LEN;
+                let count = rest.len().min(fit);
+                // For want of credit, not of room, there may be more for it in this same datagram.
+                if !rest.is_empty() && (count == 0 || count < rest.len() && limit < room) {
+                    return Rest::More(row);
+                }
+                let cells = Many::Held(rest.get(..count).unwrap_or(&[]));
+                let message = Message::Sketch(Sketch::Cells { first, end, cells });
+                if filling.push(&message, false, limit).is_some() && count < rest.len() {
+                    row.task = Task::Cells { first: first + count as u16, end };
+                    return Rest::More(row);
+                }
+                Some(0)
+            }
+            _ => return self.fill_chores(filling, row, limit),
+        };
+        if pushed.is_some() { Rest::Done } else { Rest::More(row) }
+    }
+
+    fn fill_chores(&mut self, filling: &mut Filling<'_>, row: Row, mut limit: usize) -> Rest {
+        while let Some(chore) = self.exchange.next(row.to()) {
+            let room = limit.min(filling.writer.room());
+            let (used, done) = match chore {
+                Chore::Want(first) => {
+                    let keys = self.exchange.wanted(row.to(), room.saturating_sub(WANT_HEAD_MAX) / KEY_LEN);
+                    let want = Sketch::Want { topic: first.topic().to_le_bytes(), keys: Many::Held(keys) };
+                    let fits = !keys.is_empty();
+                    (fits.then(|| filling.push(&Message::Sketch(want), false, limit)).flatten(), keys.len())
+                }
+                Chore::Send(key) => (self.push_all(filling, row.to(), key.prefix(), limit), 1),
+            };
+            let Some(used) = used else { return Rest::More(row) };
+            limit = limit.saturating_sub(used);
+            self.exchange.done(done);
+        }
+        Rest::Done
+    }
+
+    /// Writes the entries of a key: one, unless hashes begin alike.
+    fn push_all(&mut self, filling: &mut Filling<'_>, to: usize, prefix: Prefix, limit: usize) -> Option<usize> {
+        let mut used = 0;
+        for nth in 0..ALIKE_MAX {
+            let Some(slot) = self.tree(Table::Entries, Some(to)).walk(prefix).nth(nth) else { break };
+            if !self.bury_zombie(to, slot, false) {
+                used += self.push_slot(filling, Table::Entries, slot, true, limit.saturating_sub(used))?;
+            }
+        }
+        Some(used)
+    }
+}
+
+/// For the simulator: what no application can do.
+#[cfg(feature = "sim")]
+impl Node<'_> {
+    /// Holds an entry as if it had been there for ever.
+    pub(crate) fn plant(&mut self, key: &[u8], value: &[u8], stamp: u64, writer: u64) {
+        let version = crate::wire::VersionId { stamp, writer, ..Default::default() };
+        let merged = self.store.merge(&crate::wire::EntryItem { kind: 0, key, version, value: Some(value), ttl: 0 });
+        debug_assert!(merged.is_ok(), "there is room");
+    }
+
+    /// All is planted.
+    pub(crate) fn planted(&mut self) {
+        self.refresh_root();
+    }
+
+    /// Compares entries with a member, now.
+    pub(crate) fn compare_entries(&mut self, now: crate::Instant, with: crate::NodeId) {
+        if let Some(ix) = self.members.find(with) {
+            self.session(Table::Entries).begin(now, ix, core::time::Duration::ZERO);
+        }
+    }
+}
+
+/// What a message with cells takes besides them at most: mark 1, tags 2, first and end 6, length 3.
+const CELLS_HEAD_MAX: usize = 12;
+/// What a question takes besides the keys at most: mark 1, tags 2, topic 4, length 3.
+const WANT_HEAD_MAX: usize = 10;
+/// How many entries are sent for the first 56 bits of a key; two are alike in 1 of 16 million pairs of one topic.
+const ALIKE_MAX: usize = 4;

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::vec;
+use std::vec::Vec;
+
+use super::*;
+use crate::rng::{Rng, Seed};
+
+fn item(rng: &mut Rng) -> Item {
+    Item::from_bytes(core::array::from_fn(|_| rng.next() as u8))
+}
+
+fn key(rng: &mut Rng) -> Key {
+    Key::new(rng.next() % 3, rng.secret())
+}
+
+/// A sketch is what is held, whatever came and went.
+#[test]
+fn a_sketch_does_not_depend_on_how_it_came_about() {
+    let mut rng = Rng::new(&Seed::new([1; 32]));
+    let (mut cells, mut held) = (vec![0; CELLS], BTreeMap::new());
+    let keys: Vec<Key> = (0..100).map(|_| key(&mut rng)).collect();
+    for _ in 0..5_000 {
+        let key = keys[rng.below(100) as usize];
+        let new = (rng.below(3) > 0).then(|| item(&mut rng));
+        change(&mut cells, key, held.get(&key).copied(), new);
+        match new {
+            Some(new) => held.insert(key, new),
+            None => held.remove(&key),
+        };
+    }
+    let mut fresh = vec![0; CELLS];
+    held.iter().for_each(|(key, item)| change(&mut fresh, *key, None, Some(*item)));
+    assert_eq!(cells, fresh);
+    held.iter().for_each(|(key, item)| change(&mut cells, *key, Some(*item), None));
+    assert!(cells.iter().all(|cell| *cell == 0));
+}
+
+/// Differences of all sorts: only ours, only theirs, two versions. The estimate says how many cells it takes, and nearly
+/// always it is right.
+#[test]
+fn differences_are_found_in_as_many_cells_as_estimated() {
+    let mut rng = Rng::new(&Seed::new([2; 32]));
+    for (differences, rounds, cells_max, missed_max) in [
+        (1, 300, 50, 0),
+        (2, 300, 60, 6),
+        (10, 300, 80, 12),
+        (40, 200, 260, 8),
+        (100, 100, 500, 60),
+        (1000, 10, 2048, 10),
+    ] {
+        let mut missed = 0;
+        for _ in 0..rounds {
+            let (mut ours, mut theirs) = (vec![0; CELLS], vec![0; CELLS]);
+            for _ in 0..300 {
+                let (key, item) = (key(&mut rng), item(&mut rng));
+                change(&mut ours, key, None, Some(item));
+                change(&mut theirs, key, None, Some(item));
+            }
+            let mut expected = Vec::new();
+            for n in 0..differences {
+                let (key, a, b) = (key(&mut rng), item(&mut rng), item(&mut rng));
+                if n % 3 != 1 {
+                    change(&mut ours, key, None, Some(a));
+                }
+                if n % 3 != 0 {
+                    change(&mut theirs, key, None, Some(b));
+                }
+                expected.push(Short::of(key));
+            }
+            let len = cells_for(estimate(&ours), estimate(&theirs)).min(CELLS);
+            assert!(len <= cells_max, "{len} cells for {differences}");
+            let mut cells: Vec<Cell> = theirs[..len].iter().map(|cell| from_bytes(to_bytes(*cell))).collect();
+            cells.iter_mut().zip(&ours).for_each(|(theirs, ours)| *theirs = minus(*ours, *theirs));
+            let mut all = BTreeMap::new();
+            if decode(&mut cells, |_| true, |found| *all.entry(found.key).or_insert(0) += found.gain) {
+                // Nothing vouches for keys here: one that was never there is found out, and taken back.
+                all.retain(|_, gain| *gain != 0);
+                expected.sort_unstable();
+                assert!(all.into_keys().eq(expected));
+            } else {
+                missed += 1;
+            }
+        }
+        assert!(missed <= missed_max, "{missed} of {rounds} times {differences} differences were not found");
+    }
+}
+
+/// Too many are told from few.
+#[test]
+fn what_no_sketch_finds_is_estimated_so() {
+    let mut rng = Rng::new(&Seed::new([3; 32]));
+    let mut few = 0;
+    for _ in 0..50 {
+        let mut cells = vec![0; CELLS];
+        (0..20_000).for_each(|_| change(&mut cells, key(&mut rng), None, Some(item(&mut rng))));
+        few += usize::from(cells_for(estimate(&cells), [0; ESTIMATE_LEN]) < CELLS / 2);
+    }
+    assert!(few <= 10, "{few} of 50");
+}
+
+/// Whatever the cells say, the work is bounded, and no more is found than there are cells.
+#[test]
+fn any_cells_come_to_an_end() {
+    let mut rng = Rng::new(&Seed::new([4; 32]));
+    for round in 0..200 {
+        let mut cells: Vec<Cell> = (0..256)
+            .map(|n| match round % 4 {
+                0 => from_bytes(core::array::from_fn(|_| rng.next() as u8)),
+                1 => pack(1, Short(n)),
+                2 => u128::MAX,
+                _ => pack(-1, Short(u64::from(rng.next()))),
+            })
+            .collect();
+        let mut count = 0;
+        decode(&mut cells, |_| true, |_| count += 1);
+        assert!(count <= 256);
+    }
+}

@@ -1,0 +1,67 @@
+//! Repair: what it costs to find what two nodes do not have in common, and that both ways of finding it end alike.
+
+use gossip_proto::Repair;
+use gossip_proto::sim::{Report, Scenario, Spec, run};
+
+fn spec(repair: Repair, keys: usize, differences: usize, seed: u64) -> Spec {
+    let mut spec = Spec::new(Scenario::Repair).nodes(2).seed(seed);
+    (spec.keys, spec.differences, spec.config.repair) = (keys, differences, repair);
+    spec
+}
+
+fn repaired(spec: &Spec) -> Report {
+    let report = run(spec, &mut |_| {});
+    assert!(report.converged, "{}", spec.command());
+    assert!(report.datagram_len_max <= spec.mtu.unwrap_or(1400).into(), "{}", spec.command());
+    report
+}
+
+/// Bytes without entries, and one-way messages; in `gossip sim`, the same for a million entries.
+#[test]
+fn a_sketch_costs_bytes_per_difference_and_not_per_entry() {
+    for keys in [1_000, 20_000] {
+        for (differences, bytes_max, messages_max) in [(1, 150, 3), (10, 750, 4), (40, 2_600, 4), (100, 4_000, 6)] {
+            let mut late = 0;
+            for seed in 1..=10 {
+                let spec = spec(Repair::Sketch, keys, differences, seed);
+                let report = repaired(&spec);
+                let (bytes, messages) = (report.repair_bytes.unwrap(), report.repair_messages.unwrap());
+                assert!(bytes <= bytes_max, "{bytes} B; {}", spec.command());
+                // Now and then the cells are too few, and the next ones are asked for.
+                assert!(messages <= messages_max + 2, "{messages} messages; {}", spec.command());
+                late += u32::from(messages > messages_max);
+            }
+            assert!(late <= 1, "{late} of 10 times more than {messages_max} messages for {differences} of {keys}");
+        }
+    }
+    for seed in 1..=4 {
+        let spec = spec(Repair::Sketch, 2_000, 1_000, seed);
+        let report = repaired(&spec);
+        assert!(report.repair_bytes.unwrap() <= 30_000, "{:?} B; {}", report.repair_bytes, spec.command());
+    }
+}
+
+/// Whatever the length of datagrams, both ways end alike; no interval is ever waited for, though a third is lost.
+#[test]
+fn both_ways_end_alike_in_datagrams_of_any_length() {
+    for repair in [Repair::Merkle, Repair::Sketch] {
+        for mtu in [128, 160, 300, 512, 1_400] {
+            for (differences, loss_ppm) in [(1, 0), (30, 0), (300, 0), (1, 300_000), (30, 300_000), (300, 300_000)] {
+                let mut spec = spec(repair, 700, differences, u64::from(mtu)).loss_ppm(loss_ppm);
+                spec.mtu = Some(mtu);
+                repaired(&spec);
+            }
+        }
+    }
+}
+
+/// More differences than any sketch shows: digests take over, and what was lost by trying is little.
+#[test]
+fn too_many_differences_are_left_to_digests() {
+    let bytes = |repair| {
+        let report = repaired(&spec(repair, 1_000, 6_000, 3));
+        report.repair_bytes.unwrap()
+    };
+    let (merkle, sketch) = (bytes(Repair::Merkle), bytes(Repair::Sketch));
+    assert!(sketch <= merkle + merkle / 4 + 2_000, "{sketch} B by sketches, {merkle} B by digests");
+}
