@@ -216,7 +216,8 @@ impl Default for Shares {
     }
 }
 
-/// The parts of Lifeguard (Dadgar, Phillips and Currey, 2017), each with a switch.
+/// The parts of Lifeguard (Dadgar, Phillips and Currey, 2017), and of what this crate adds to it, each with a switch to
+/// measure what it is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lifeguard {
@@ -229,16 +230,26 @@ pub struct Lifeguard {
     pub nack: bool,
     /// Who is suspect hears of it first, by whoever pings it.
     pub buddy: bool,
+    /// Not of Lifeguard: the pings of a probe are repeated before relays are asked. SWIM sends one.
+    pub retries: bool,
+    /// Not of Lifeguard: who is called dead by others has time to refute, and is probed in place of believing them if it
+    /// was heard just now; a suspect that answers has all its time again. In SWIM one accuser's death holds for all.
+    pub refuting: bool,
 }
 
 impl Lifeguard {
     /// Plain SWIM.
-    pub const NONE: Self = Self { health: false, confirmations: false, nack: false, buddy: false };
+    pub const NONE: Self =
+        Self { health: false, confirmations: false, nack: false, buddy: false, retries: false, refuting: false };
+
+    /// Lifeguard as its paper has it.
+    pub const PAPER: Self =
+        Self { health: true, confirmations: true, nack: true, buddy: true, retries: false, refuting: false };
 }
 
 impl Default for Lifeguard {
     fn default() -> Self {
-        Self { health: true, confirmations: true, nack: true, buddy: true }
+        Self { retries: true, refuting: true, ..Self::PAPER }
     }
 }
 

@@ -50,7 +50,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(28) {
+    let message = match choices.below(30) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -154,6 +154,8 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             bytes = some_cells(choices);
             Message::Sketch(sketch(choices, &bytes))
         }
+        27 => Message::Nack(number(choices)),
+        28 => Message::Seen(addr(choices)),
         _ => {
             let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
             digests = some_digests(choices);

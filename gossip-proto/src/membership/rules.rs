@@ -56,7 +56,14 @@ pub(crate) const fn plausible(a: u32, b: u32) -> bool {
 
 /// Takes in that a member is alive, perhaps from itself (`first_hand`). Its tags are left to the caller; those of a member
 /// that was forgotten to make room come back in the second value.
-pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, first_hand: bool) -> (Verdict, Link) {
+///
+/// `other_tags` says that they differ from those that are held.
+pub(crate) fn accept_alive(
+    members: &mut Members<'_>,
+    item: &MemberItem<'_>,
+    first_hand: bool,
+    other_tags: bool,
+) -> (Verdict, Link) {
     let Some(ix) = members.find(item.id) else {
         let Some((ix, orphan)) = members.insert(item.id, item.addr) else { return (Verdict::Refused, Link::NONE) };
         members.update(ix, |slot| slot.incarnation = item.incarnation);
@@ -69,11 +76,13 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, fir
         // An older life of ours, if it is ahead of this one or says something else.
         let older = newer(item.incarnation, slot.incarnation)
             || item.incarnation == slot.incarnation
-                && (item.addr != slot.addr || item.tags_version > slot.tags_version);
+                && (item.addr != slot.addr
+                    || item.tags_version > slot.tags_version
+                    || item.tags_version == slot.tags_version && other_tags);
         if older { Verdict::Own(item.incarnation) } else { Verdict::Known }
     } else if newer(item.incarnation, slot.incarnation) {
         members.update(ix, |slot| {
-            slot.incarnation = item.incarnation;
+            slot.set_incarnation(item.incarnation);
             slot.state = MemberState::Alive;
             slot.addr = item.addr;
         });
@@ -86,6 +95,9 @@ pub(crate) fn accept_alive(members: &mut Members<'_>, item: &MemberItem<'_>, fir
         Verdict::News(ix)
     } else if item.tags_version > slot.tags_version {
         Verdict::News(ix)
+    } else if first_hand && item.tags_version == slot.tags_version && other_tags {
+        // The owner is to hear of it, and moves on.
+        Verdict::Stale(ix)
     } else {
         Verdict::Known
     };
@@ -117,10 +129,11 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: T
     }
     // Death or leave at second hand of somebody who is alive here, or was a moment ago: it gets the time to refute that it
     // may not have had there, as after a partition. Who is really dead was suspected for long before anybody called it
-    // dead, and only a member itself can say at once that it leaves.
+    // dead, and only a member itself can say at once that it leaves. An incarnation that is new here is no older than its
+    // report: a suspicion of the one before says nothing of it.
     let suspected = same && state == MemberState::Suspect;
     let gone = matches!(report.state, MemberState::Dead | MemberState::Left) && !first_hand;
-    let contradicted = gone && (state == MemberState::Alive || suspected && slot.since >= fresh);
+    let contradicted = gone && state.is_live() && (!suspected || slot.since >= fresh);
     if contradicted && suspected {
         if let Some(slot) = members.get_mut(ix) {
             slot.leaving |= report.state == MemberState::Left;
@@ -129,7 +142,7 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: T
     }
     members.update(ix, |slot| {
         slot.leaving = contradicted && report.state == MemberState::Left;
-        slot.incarnation = report.incarnation;
+        slot.set_incarnation(report.incarnation);
         slot.state = if contradicted { MemberState::Suspect } else { report.state };
         slot.by = report.by;
         slot.confirmed = 0;

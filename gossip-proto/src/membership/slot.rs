@@ -181,6 +181,13 @@ impl MemberSlot {
         self.in_use && self.state.is_live()
     }
 
+    /// Another incarnation, whose tags are still to come: their counter begins anew with it.
+    pub(crate) fn set_incarnation(&mut self, incarnation: u32) {
+        if self.incarnation != incarnation {
+            (self.incarnation, self.tags_version) = (incarnation, 0);
+        }
+    }
+
     /// Whether it announced that it cannot answer now.
     pub(crate) fn sleeps(&self, now: Instant) -> bool {
         self.asleep > Tick::at(now)

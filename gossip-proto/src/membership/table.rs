@@ -566,6 +566,11 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// The key of a member, be it known or not.
+    pub(crate) fn key_for(&self, id: NodeId) -> Key {
+        self.hash_id(id)
+    }
+
     fn hash_id(&self, id: NodeId) -> Key {
         let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
         hasher.write_u64(id.0);

@@ -32,6 +32,9 @@ pub(super) enum Errand {
     Ahead(Key, u64),
     /// An entry, for somebody who has no slot here.
     Give(Key),
+    /// What we know of the one who is there, and where we see it.
+    Tell,
+    Seen,
     /// That we hold what was asked for by this number, to somebody who has no slot here.
     Held(u32),
     /// The question for messages, and the messages, for somebody who has no slot here: the first of 32, and which.

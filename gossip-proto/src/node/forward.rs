@@ -54,7 +54,7 @@ impl Node<'_> {
     /// A suspect that answers, if only a relay, has all its time again: its refutation is still on the way, and behind a
     /// relay that way is long.
     fn reprieve(&mut self, now: Instant, target: NodeId) {
-        let Some(ix) = self.members.find(target) else { return };
+        let Some(ix) = self.members.find(target).filter(|_| self.config.lifeguard.refuting) else { return };
         if let Some(slot) = self.members.get_mut(ix).filter(|slot| slot.state == MemberState::Suspect && !slot.leaving)
         {
             slot.since = Tick::at(now);
@@ -230,8 +230,10 @@ impl Node<'_> {
 
     /// An errand to an address, be it a member's or not.
     pub(super) fn errand_destination(&self, direct: Direct) -> Destination {
-        let slot = direct.id.and_then(|id| self.members.find(id));
-        let bare = self.is_bare(slot);
+        let known = direct.id.and_then(|id| self.members.find(id));
+        let slot = known.filter(|ix| self.members.get(*ix).is_some_and(|slot| slot.addr == direct.to));
+        // What a member is owed goes where it is known to be.
+        let bare = self.is_bare(slot) || known != slot;
         let round = !bare && slot.is_some() && slot == self.rounds.target();
         Destination { addr: direct.to, id: direct.id, slot, round, via: None, bare }
     }

@@ -7,8 +7,8 @@ use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
 use crate::error::Rejected;
 use crate::membership::{
-    MemberState, OWN, Relay, Report, Verdict, accept_alive, accept_report, newer, plausible, rtt_units, suspicion,
-    transmissions,
+    MemberSlot, MemberState, OWN, Relay, Report, Verdict, accept_alive, accept_report, newer, plausible, rtt_units,
+    suspicion, transmissions,
 };
 use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
@@ -88,16 +88,21 @@ impl Node<'_> {
         if let Some(ix) = peer.filter(|_| header.root == self.root || !self.store.is_quiet()) {
             self.members.hear_root(ix, header.root);
         }
-        let (before, root, mut copied) = (self.stats.entries_new, self.root, false);
+        let (before, root, mut copied, mut seen) = (self.stats.entries_new, self.root, false, None);
         let mut context =
             Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false, root: header.root };
         for message in messages.flatten() {
             if message == Message::Copies {
                 context.copies = !context.copies;
                 copied = true;
+            } else if let Message::Seen(addr) = message {
+                seen = Some(addr);
             } else {
                 self.apply(&context, &message);
             }
+        }
+        if let Some(addr) = seen.filter(|_| self.vouched == Some((header.id, now))) {
+            self.take_seen(now, addr, header.id);
         }
         self.refresh_root();
         let moved = self.stats.entries_new > before || context.copies;
@@ -132,30 +137,35 @@ impl Node<'_> {
         if !plausible(header.incarnation, known) {
             // It says of itself what nobody can have come to from what we were told of it: we were told wrong.
             self.stats.refused_incarnation += 1;
-            self.members.update(ix, |slot| (slot.incarnation, slot.state) = (header.incarnation, MemberState::Alive));
+            self.members.update(ix, |slot| {
+                slot.set_incarnation(header.incarnation);
+                slot.state = MemberState::Alive;
+            });
             self.member_changed(now, ix, false);
             return Some((ix, false));
         }
         let ahead = newer(header.incarnation, known);
         if state == MemberState::Alive {
             // What is newer than our record comes with the record; here only an older life is of interest.
+            // It is told where it says to be; where it is, for us, changes when it answers with the next incarnation.
             if newer(known, header.incarnation) {
-                self.members.update(ix, |slot| slot.addr = from);
-                self.tell(ix, ix);
+                self.errand(from, Some(header.id), Errand::Tell);
             }
             return Some((ix, false));
         }
         // It is called suspect, dead or gone, and speaks: it has refuted already, or shall hear of it where it is now.
         let moved = slot.addr != from;
-        self.members.update(ix, |slot| slot.addr = from);
+        if !state.is_live() {
+            self.members.update(ix, |slot| slot.addr = from);
+        }
         if ahead {
-            self.members.update(ix, |slot| (slot.incarnation, slot.state) = (header.incarnation, MemberState::Alive));
+            self.members.update(ix, |slot| {
+                slot.set_incarnation(header.incarnation);
+                slot.state = MemberState::Alive;
+            });
             self.member_changed(now, ix, true);
-        } else {
+        } else if !(moved && state.is_live()) {
             self.tell(ix, ix);
-            if moved && state == MemberState::Suspect {
-                self.owe(Some(ix), Table::Members, Task::Seen, Prefix::ROOT, 0);
-            }
         }
         Some((ix, ahead && !state.is_live()))
     }
@@ -171,7 +181,10 @@ impl Node<'_> {
     fn apply(&mut self, context: &Context, message: &Message<'_>) {
         let now = context.now;
         match *message {
-            Message::Ping(number) => self.errand(context.from, Some(context.sender), Errand::Ack(number)),
+            Message::Ping(number) => {
+                self.errand(context.from, Some(context.sender), Errand::Ack(number));
+                self.tell_where(context);
+            }
             Message::Ack(number) => self.take_ack(context, number),
             Message::PingReq { number, target, addr } => {
                 if target == self.envelope.own {
@@ -305,10 +318,10 @@ impl Node<'_> {
             Message::Large(ref large) => self.take_announcement(context, large),
             Message::Pull { key, digest, from, end } => self.serve(context, key, digest, from, end),
             Message::Chunk { digest, from, bytes } => self.take_chunk(context, digest, from, bytes),
-            Message::Seen(addr) => self.set_addr(now, addr),
             Message::Floor { clock, floor, level } => self.take_floor(context, clock, floor, level),
             Message::Ahead { key, now } => self.take_ahead(context, key, now),
-            Message::Copies => {}
+            // Taken in behind the others: it counts if there is an ack among them.
+            Message::Seen(_) | Message::Copies => {}
             // What is for us is opened when the rest has been taken in.
             Message::Forward { to, .. } if to == self.envelope.own => {
                 self.stats.forward_refused += u64::from(context.forwarded);
@@ -320,6 +333,9 @@ impl Node<'_> {
     fn take_ack(&mut self, context: &Context, number: u32) {
         if let Some((target, rtt)) = self.prober.ack(number, context.sender, context.now) {
             self.health.better();
+            if context.sender == target && !context.forwarded {
+                self.vouched = Some((target, context.now));
+            }
             self.note_reached(context, target, number);
             if let (Some(ix), Some(rtt)) = (self.members.find(target), rtt) {
                 if let Some(slot) = self.members.get_mut(ix) {
@@ -330,6 +346,28 @@ impl Node<'_> {
             self.errand(relay.asker, Some(relay.asker_id), Errand::Ack(relay.asked));
         } else {
             self.note_late_ack(context, number);
+        }
+    }
+
+    /// A suspect that pings from elsewhere than it says is not reached where it says: with the ack it hears both.
+    fn tell_where(&mut self, context: &Context) {
+        let slot = context.peer.and_then(|ix| self.members.get(ix));
+        if slot.is_some_and(|slot| slot.state == MemberState::Suspect && slot.addr != context.from) {
+            self.errand(context.from, Some(context.sender), Errand::Tell);
+            self.errand(context.from, Some(context.sender), Errand::Seen);
+        }
+    }
+
+    /// Somebody who got our ping and answered says where we send from. That counts when another one says the same: one member
+    /// alone cannot move another, nor can anybody who only claims to be two.
+    fn take_seen(&mut self, now: Instant, addr: Addr, by: NodeId) {
+        let recent = |seen: &(Addr, NodeId, Instant)| now - seen.2 < self.config.probe_interval * SEEN_PROBES;
+        let before = self.seen.filter(recent).filter(|seen| seen.0 == addr);
+        match before {
+            Some((_, first, _)) if first != by => self.set_addr(now, addr),
+            Some(_) => {}
+            None if self.members.peers() == 1 => self.set_addr(now, addr),
+            None => self.seen = Some((addr, by, now)),
         }
     }
 
@@ -356,7 +394,8 @@ impl Node<'_> {
         }
         let news = self.is_newer(item);
         self.excuse_sleeper(item);
-        let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender);
+        let other_tags = self.are_other_tags(item);
+        let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender, other_tags);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
             return self.pass_on_alive(context, item);
@@ -364,15 +403,24 @@ impl Node<'_> {
         if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
             if news {
                 self.take_sleep(context.now, ix, item);
+                self.take_tags(ix, item);
             }
-            self.take_tags(ix, item);
         }
         self.follow(context, verdict);
     }
 
+    /// Whether the tags of a record are others than those that are held, as when an older life came to the same counter. Who
+    /// had no room for tags has none, and says nothing by that.
+    fn are_other_tags(&self, item: &MemberItem<'_>) -> bool {
+        let slot = self.members.find(item.id).and_then(|ix| self.members.get(ix));
+        let held = slot.and_then(|slot| slot.tags.get()).map_or(&[][..], |blob| self.store.blob(blob));
+        let known = if item.id == self.envelope.own { item.tags } else { held };
+        !known.is_empty() && item.tags != held
+    }
+
     fn take_tags(&mut self, ix: usize, item: &MemberItem<'_>) {
         let Some(slot) = self.members.get(ix) else { return };
-        if item.incarnation != slot.incarnation || item.tags_version <= slot.tags_version || !slot.state.is_live() {
+        if item.incarnation != slot.incarnation || !slot.state.is_live() {
             return;
         }
         let old = slot.tags;
@@ -400,7 +448,14 @@ impl Node<'_> {
         }
         let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
         let report = Report { id, incarnation, state, by };
-        let verdict = accept_report(&mut self.members, &report, Tick(fresh), id == context.sender);
+        // A farewell from elsewhere than the member is at may be anybody's.
+        let slot = self.members.find(id).and_then(|ix| self.members.get(ix));
+        let owner = id == context.sender && slot.is_some_and(|slot| slot.addr == context.from);
+        let refuting = self.config.lifeguard.refuting;
+        if state == MemberState::Dead && refuting && !owner && self.probe_if_fresh(id, Tick(fresh)) {
+            return;
+        }
+        let verdict = accept_report(&mut self.members, &report, Tick(fresh), owner || !refuting);
         if verdict == Verdict::Refused && self.members.is_sample() {
             let left = self.transmissions();
             if self.foreign.report(context.now, &report, left) {
@@ -409,6 +464,16 @@ impl Node<'_> {
             return;
         }
         self.follow(context, verdict);
+    }
+
+    /// A death that contradicts what this node has heard from the member itself just now is not believed, but looked into.
+    fn probe_if_fresh(&mut self, id: NodeId, fresh: Tick) -> bool {
+        let heard = |slot: &MemberSlot| slot.state == MemberState::Alive && slot.heard > fresh;
+        let ix = self.members.find(id).filter(|&ix| ix != OWN && self.members.get(ix).is_some_and(heard));
+        if let Some(ix) = ix {
+            self.prober.next_is(ix);
+        }
+        ix.is_some()
     }
 
     /// Does what a verdict about a member asks for.
@@ -521,7 +586,8 @@ impl Node<'_> {
         }
         self.members.update(OWN, |slot| {
             let last = if newer(incarnation, slot.incarnation) { incarnation } else { slot.incarnation };
-            slot.incarnation = last.wrapping_add(1);
+            // Above what others have of the incarnation before they have its record.
+            (slot.incarnation, slot.tags_version) = (last.wrapping_add(1), 1);
         });
         self.members.heat(OWN, transmissions(self.config.rumor_mult, self.members.peers() + 1));
         self.rounds.hasten(now);
@@ -646,12 +712,21 @@ impl Node<'_> {
 
     /// Something to say to one address that is not about any table.
     pub(super) fn errand(&mut self, to: Addr, id: Option<NodeId>, what: Errand) {
-        if self.direct.push_back(Direct { to, id, what }).is_err() {
+        let direct = Direct { to, id, what };
+        if self.direct.push_back(direct).is_err() {
             self.stats.replies_dropped += 1;
+            // What others want gives way to a probe of this node's own.
+            if matches!(what, Errand::Ping(number) if self.prober.awaits(number)) {
+                let _ = self.direct.pop_back();
+                let _ = self.direct.push_front(direct);
+            }
         }
     }
 }
 
+/// Within how many probe intervals two members must agree on where this node is: a guess above what it takes two of them to
+/// be probed.
+const SEEN_PROBES: u32 = 16;
 /// How many members, on average, probe a suspect next: one more than the confirmations that a suspicion can use.
 const WITNESSES: u32 = 4;
 /// How many datagrams are streamed before the other is asked what it still lacks: bounds what a forged request sets off.

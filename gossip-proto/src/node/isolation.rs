@@ -1,5 +1,7 @@
 //! Whether this node hears anybody, and whether it holds a quorum.
 
+use core::time::Duration;
+
 use super::Node;
 use crate::Event;
 use crate::membership::Quorum;
@@ -24,6 +26,14 @@ impl Node<'_> {
         self.isolated |= silent && (self.members.tally().dead() > 0 || self.awake_peer(now).is_some());
     }
 
+    /// How long to wait between two probes: longer the less this node trusts itself. Whoever hears nobody at all for long
+    /// learns nothing by waiting: it finds out quickly who is there.
+    pub(super) fn probe_wait(&self, now: Instant) -> Duration {
+        let interval = self.config.probe_interval;
+        let lonely = self.isolated && now - self.heard_at.max(self.blocked_until) >= interval * (2 * SILENT_PROBES);
+        if lonely { interval / LONELY_PROBES } else { self.health.scale(interval) }
+    }
+
     /// What the application is not told yet of either.
     pub(super) fn poll_isolation(&mut self) -> Option<Event<'static>> {
         if core::mem::replace(&mut self.told.isolated, self.isolated) != self.isolated {
@@ -40,3 +50,6 @@ impl Node<'_> {
 /// How many probe intervals without a datagram are silence. In each, one ping of others is due on average and one ack to
 /// our own: at 40 % loss each way and with relays, eight in a row are silent in about 1 of 100,000 cases.
 const SILENT_PROBES: u32 = 8;
+/// How many members are probed per interval by a node that has been cut off for twice as long: a guess that looks at 200 in
+/// less than a minute.
+const LONELY_PROBES: u32 = 4;

@@ -121,10 +121,18 @@ impl Node<'_> {
     }
 
     /// The lead fixes the destination: what is owed to one address first, since somebody waits for it; then a row or a
-    /// round, whichever has more credit.
+    /// round, whichever has more credit. All within the byte budget, which only a due probe overdraws.
     fn destination(&mut self, now: Instant) -> Option<Destination> {
-        if let Some(direct) = self.direct.front() {
+        let allowed = self.budget.allows(now);
+        if let Some(direct) = self.direct.front().filter(|_| allowed) {
             return Some(self.errand_destination(*direct));
+        }
+        // Only a due probe may overdraw, once, and nothing goes with it.
+        let own = |direct: &&Direct| matches!(direct.what, Errand::Ping(number) if self.prober.awaits(number));
+        if let Some(direct) = self.direct.iter().find(own).copied() {
+            if self.budget.overdraw() {
+                return Some(Destination { bare: true, round: false, ..self.errand_destination(direct) });
+            }
         }
         let (row, round) = (self.replies.first(), self.rounds.target());
         let first = match (row, round) {
@@ -135,10 +143,10 @@ impl Node<'_> {
             }
             (row, round) => row.or(round),
         };
-        if first.is_none() && !self.has_forwards() {
+        if first.is_none() && !self.has_forwards() && self.direct.is_empty() {
             return None;
         }
-        if !self.budget.allows(now) {
+        if !allowed {
             self.stats.budget_waits += 1;
             self.timers.budget = Some(self.budget.ready());
             return None;
@@ -221,6 +229,9 @@ impl Node<'_> {
                         Some(0)
                     }
                     Errand::Welcome => self.push_welcome(filling, limit),
+                    Errand::Tell => direct.id.map_or(Some(0), |id| {
+                        self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
+                    }),
                     Errand::Show => self.push_shown(filling, limit),
                     _ => filling.push(&self.errand_message(&direct), false, limit),
                 }
@@ -257,6 +268,7 @@ impl Node<'_> {
             Errand::Ping(number) => Message::Ping(number),
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
+            Errand::Seen => Message::Seen(direct.to),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
             Errand::Ahead(key, now) => Message::Ahead { key, now },
             Errand::Held(number) => Message::Held(number),
@@ -265,7 +277,7 @@ impl Node<'_> {
                 let (origin, base) = origin_of(key);
                 Message::Missing(Missing { origin, base, wanted })
             }
-            Errand::Join | Errand::Welcome | Errand::Show => {
+            Errand::Join | Errand::Welcome | Errand::Tell | Errand::Show => {
                 Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY))
             }
         }
@@ -455,7 +467,6 @@ impl Node<'_> {
             Task::Root => {
                 filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
             }
-            // Where the relay is says nothing of where the member is.
             Task::Equal => {
                 filling.bare = true;
                 Some(0)
@@ -463,8 +474,6 @@ impl Node<'_> {
             Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores => {
                 return self.fill_sketch(filling, row, limit);
             }
-            Task::Seen if filling.to.via.is_some() => Some(0),
-            Task::Seen => filling.push(&Message::Seen(filling.to.addr), false, limit),
             Task::Ask { number } => match self.question(number) {
                 Some(question) => filling.push(&question, false, limit),
                 None => Some(0),

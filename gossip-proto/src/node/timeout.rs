@@ -139,7 +139,7 @@ impl Node<'_> {
         self.check_paths();
         let Some(ix) = self.next_probe(now) else { return self.probe_nobody(now) };
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
-        self.timers.probe = Some(now + self.health.scale(self.config.probe_interval));
+        self.timers.probe = Some(now + self.probe_wait(now));
         let number = self.rng.secret() as u32;
         let timeout = self.health.scale(self.config.probe_timeout);
         let step = self.retry_step(ix, timeout);
@@ -169,6 +169,9 @@ impl Node<'_> {
     /// before an answer to the last can be expected. Through a relay there are twice as many, since each has twice as far to go
     /// and nothing else reaches the target.
     fn retry_step(&self, ix: usize, timeout: Duration) -> Duration {
+        if !self.config.lifeguard.retries {
+            return timeout;
+        }
         let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
         let pings = u32::from(PINGS_MAX) * if self.relay_for(ix).is_some() { 2 } else { 1 };
         (timeout / pings).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
@@ -178,16 +181,24 @@ impl Node<'_> {
         let Some((retry, wait)) = self.prober.retry(now) else { return };
         match retry {
             Retry::Ping(id, number) => {
-                let addr = self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr);
-                if let Some(addr) = addr {
-                    self.errand(addr, Some(id), Errand::Ping(number));
-                    self.ping_by_path(id, number);
+                self.ping_again(id, number);
+                self.ping_by_path(id, number);
+            }
+            Retry::Relays(target, number) => {
+                self.ask_relays(target, number);
+                if self.config.lifeguard.retries {
+                    self.ping_again(target, number);
                 }
             }
-            Retry::Relays(target, number) => self.ask_relays(target, number),
             Retry::Fail => return self.probe_failed(now),
         }
         self.timers.retry = Some(now + wait);
+    }
+
+    fn ping_again(&mut self, id: NodeId, number: u32) {
+        if let Some(addr) = self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) {
+            self.errand(addr, Some(id), Errand::Ping(number));
+        }
     }
 
     fn probe_failed(&mut self, now: Instant) {

@@ -61,8 +61,6 @@ pub(crate) enum Task {
     Pull { of: u32, from: u16 },
     /// These units of the large value with this key.
     Chunks { from: u16, end: u16 },
-    /// From which address the member is seen to send.
-    Seen,
     /// The time and the floor.
     Floor,
 }

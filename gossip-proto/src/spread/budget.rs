@@ -11,8 +11,11 @@ use crate::time::Instant;
 pub(crate) struct Budget {
     rate: i64,
     depth: i64,
+    /// What a datagram may take: less than that is left for a probe.
+    reserve: i64,
     tokens: i64,
     filled: Instant,
+    overdrawn: bool,
 }
 
 impl Budget {
@@ -20,7 +23,8 @@ impl Budget {
     pub(crate) fn new(bytes_per_second: u32, datagram_len_max: u16) -> Self {
         let rate = i64::from(bytes_per_second);
         let depth = (rate / 10).max(2 * i64::from(datagram_len_max)) * MICRO;
-        Self { rate, depth, tokens: depth, filled: Instant::ZERO }
+        let reserve = i64::from(datagram_len_max) * MICRO;
+        Self { rate, depth, reserve, tokens: depth, filled: Instant::ZERO, overdrawn: false }
     }
 
     /// Whether a datagram may go at `now`.
@@ -28,7 +32,14 @@ impl Budget {
         let micros = i64::try_from((now - self.filled).as_micros()).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate)).min(self.depth);
         self.filled = self.filled.max(now);
-        self.tokens > 0
+        let allowed = self.tokens >= self.reserve;
+        self.overdrawn &= !allowed;
+        allowed
+    }
+
+    /// Whether one more may go though no datagram is allowed: once, until one is again.
+    pub(crate) fn overdraw(&mut self) -> bool {
+        !core::mem::replace(&mut self.overdrawn, true)
     }
 
     pub(crate) fn spend(&mut self, bytes: usize) {
@@ -38,7 +49,8 @@ impl Budget {
 
     /// When the next datagram may go.
     pub(crate) fn ready(&self) -> Instant {
-        let wait = self.tokens.min(0).unsigned_abs() / self.rate.max(1).unsigned_abs() + 1;
+        let lacking = self.reserve.saturating_sub(self.tokens).max(0);
+        let wait = lacking.unsigned_abs() / self.rate.max(1).unsigned_abs() + 1;
         self.filled + Duration::from_micros(wait)
     }
 }

@@ -217,11 +217,11 @@ fn held_things_are_written_as_their_bytes() {
     let cells: [u128; 2] = [0x0102 << 112 | 0xa5 << 64 | 0x1122_3344_5566_7788, 7];
     let held = Message::Sketch(Sketch::Cells { first: 0, end: 2, cells: Many::Held(&cells) });
     let bytes = encode(&held);
-    assert_eq!(show(&bytes), show(&hex("19 01 00 02 16 0201 8877665544332211 a5 0000 0700000000000000 00")));
+    assert_eq!(show(&bytes), show(&hex("1c 01 00 02 16 0201 8877665544332211 a5 0000 0700000000000000 00")));
     let [Ok(Message::Sketch(Sketch::Cells { cells: wire, .. }))] = decode(&bytes)[..] else { panic!("no cells") };
     assert!(wire.iter().eq(cells));
     let held = Message::Sketch(Sketch::Want { topic: [0; 4], keys: Many::Held(&[0xff_0001_0203, 4]) });
-    assert_eq!(show(&encode(&held)), show(&hex("19 03 00000000 06 030201 040000")));
+    assert_eq!(show(&encode(&held)), show(&hex("1c 03 00000000 06 030201 040000")));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod invariants;
 mod kinds;
 mod large;
 mod lifetimes;
+mod membership_lives;
 mod membership_paths;
 mod membership_quorum;
 mod membership_sample;

@@ -56,6 +56,19 @@ fn count(figure: Option<u64>) -> Option<f64> {
 
 #[test]
 #[ignore = "takes minutes"]
+fn sim_figures_cold() {
+    for nodes in sizes(&[64, 256, 1024]) {
+        let spec = Spec::new(Scenario::ColdStart).nodes(nodes);
+        measure(
+            &format!("cold start, N={nodes}"),
+            &spec,
+            &[("all know", |report| report.all_know_s), ("B/node", |report| Some(report.bytes_per_node))],
+        );
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn sim_figures_loss() {
     for nodes in sizes(&[64, 256]) {
         for ppm in [50_000, 200_000, 400_000] {

@@ -1,0 +1,78 @@
+//! Lives that follow one another, and the one that is left: what remains of the members before.
+
+use core::time::Duration;
+
+use gossip_proto::Config;
+use gossip_proto::sim::{Network, Scenario, Spec, run};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn swarm(seed: u64, nodes: usize) -> Network {
+    let mut net = Network::new(seed);
+    for _ in 0..nodes {
+        let node = net.add_node(Config::lan("lives"));
+        if node > 0 {
+            net.join(node, 0);
+        }
+    }
+    assert!(net.run_to(30 * SECOND, |net| net.all_know_all()), "{net:?}");
+    net.run_for(5 * SECOND);
+    net
+}
+
+fn tags(net: &Network, observer: usize, subject: usize) -> Option<Vec<(String, String)>> {
+    let member = net.node(observer)?.member(net.id_of(subject))?;
+    Some(member.tags().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Neither fewer tags nor other tags with the same counter are hidden by those of the life before.
+#[test]
+fn tags_are_those_of_the_present_life() {
+    for seed in 1..=4 {
+        for after in [&[][..], &[("role", "db")], &[("a", "1"), ("b", "2")]] {
+            let mut net = swarm(seed, 8);
+            net.with(3, |node, now| node.set_tags(now, [("role", "web")])).unwrap();
+            assert!(net.run_to(30 * SECOND, |net| (0..8).all(|i| tags(net, i, 3).unwrap().len() == 1)));
+            net.restart(3);
+            if !after.is_empty() {
+                net.with(3, |node, now| node.set_tags(now, after.iter().copied())).unwrap();
+            }
+            net.join(3, 5);
+            net.run_for(30 * SECOND);
+            for observer in 0..8 {
+                let held = tags(&net, observer, 3).unwrap();
+                let held: Vec<_> = held.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                assert_eq!(held, after, "seed {seed} node {observer}");
+            }
+        }
+    }
+}
+
+/// Whoever is left alone finds out that the others are gone, though nobody confirms it and its own health is in doubt.
+#[test]
+fn a_lone_survivor_counts_nobody_after_two_minutes() {
+    for seed in [1, 2] {
+        let mut net = swarm(seed, 200);
+        (1..200).for_each(|node| net.crash(node));
+        let since = net.now();
+        assert!(net.run_to(120 * SECOND, |net| net.node(0).unwrap().live() == 1), "seed {seed}: {:?}", net.node(0));
+        println!("seed {seed}: {:?}", net.now() - since);
+    }
+}
+
+/// What one member forges, once or for 10 s, in its own name or another's, makes nobody tell of a death, and everybody sees
+/// everybody alive within two probe intervals.
+#[test]
+fn no_forged_number_kills() {
+    for (nodes, seeds) in [(32, 1..=3), (64, 1..=1)] {
+        for seed in seeds {
+            let mut spec = Spec::new(Scenario::Poison).nodes(nodes).seed(seed);
+            spec.seconds = Some(6);
+            let report = run(&spec, &mut |_| ());
+            for one in report.poison.as_ref().unwrap() {
+                let again = one.alive_again_s.unwrap_or(f64::INFINITY);
+                assert!(one.deaths == 0 && again <= 2.0, "{one:?}: {}", spec.command());
+            }
+        }
+    }
+}
