@@ -60,11 +60,12 @@ pub(crate) const fn plausible(a: u32, b: u32) -> bool {
 /// `other_tags` says that they differ from those that are held.
 pub(crate) fn accept_alive(
     members: &mut Members<'_>,
+    held: Option<usize>,
     item: &MemberItem<'_>,
     first_hand: bool,
     other_tags: bool,
 ) -> (Verdict, Link) {
-    let Some(ix) = members.find(item.id) else {
+    let Some(ix) = held else {
         let Some((ix, orphan)) = members.insert(item.id, item.addr) else { return (Verdict::Refused, Link::NONE) };
         members.update(ix, |slot| slot.incarnation = item.incarnation);
         return (Verdict::News(ix), orphan);

@@ -392,27 +392,27 @@ impl Node<'_> {
         if self.is_stranger(context.sender, item.id) {
             return self.hear_of(context, item);
         }
-        let news = self.is_newer(item);
-        self.excuse_sleeper(item);
-        let other_tags = self.are_other_tags(item);
-        let (verdict, orphan) = accept_alive(&mut self.members, item, item.id == context.sender, other_tags);
+        let held = self.members.find(item.id);
+        let news = self.is_newer(held, item);
+        self.excuse_sleeper(held, item);
+        let other_tags = self.are_other_tags(held, item);
+        let (verdict, orphan) = accept_alive(&mut self.members, held, item, item.id == context.sender, other_tags);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
             return self.pass_on_alive(context, item);
         }
-        if let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN) {
-            if news {
-                self.take_sleep(context.now, ix, item);
-                self.take_tags(ix, item);
-            }
+        let taken = if let Verdict::News(ix) = verdict { Some(ix) } else { held };
+        if let Some(ix) = taken.filter(|ix| *ix != OWN && news) {
+            self.take_sleep(context.now, ix, item);
+            self.take_tags(ix, item);
         }
         self.follow(context, verdict);
     }
 
     /// Whether the tags of a record are others than those that are held, as when an older life came to the same counter. Who
     /// had no room for tags has none, and says nothing by that.
-    fn are_other_tags(&self, item: &MemberItem<'_>) -> bool {
-        let slot = self.members.find(item.id).and_then(|ix| self.members.get(ix));
+    fn are_other_tags(&self, held: Option<usize>, item: &MemberItem<'_>) -> bool {
+        let slot = held.and_then(|ix| self.members.get(ix));
         let held = slot.and_then(|slot| slot.tags.get()).map_or(&[][..], |blob| self.store.blob(blob));
         let known = if item.id == self.envelope.own { item.tags } else { held };
         !known.is_empty() && item.tags != held

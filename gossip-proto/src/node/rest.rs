@@ -150,8 +150,8 @@ impl Node<'_> {
     }
 
     /// Whether a record is newer than what is held: by incarnation, then by the counter of tags and sleep.
-    pub(super) fn is_newer(&self, item: &MemberItem<'_>) -> bool {
-        self.members.find(item.id).and_then(|ix| self.members.get(ix)).is_none_or(|slot| {
+    pub(super) fn is_newer(&self, held: Option<usize>, item: &MemberItem<'_>) -> bool {
+        held.and_then(|ix| self.members.get(ix)).is_none_or(|slot| {
             newer(item.incarnation, slot.incarnation)
                 || item.incarnation == slot.incarnation && item.tags_version > slot.tags_version
         })
@@ -159,11 +159,11 @@ impl Node<'_> {
 
     /// Somebody whom we accuse has announced that it sleeps: that is why it did not answer, and it cannot refute. The
     /// announcement therefore ranks above all but a farewell of its incarnation.
-    pub(super) fn excuse_sleeper(&mut self, item: &MemberItem<'_>) {
-        let Some(ix) = self.members.find(item.id).filter(|ix| *ix != OWN && item.asleep > 0) else { return };
+    pub(super) fn excuse_sleeper(&mut self, held: Option<usize>, item: &MemberItem<'_>) {
+        let Some(ix) = held.filter(|ix| *ix != OWN && item.asleep > 0) else { return };
         let accused = |state| matches!(state, MemberState::Suspect | MemberState::Dead);
         let same = |incarnation| item.incarnation == incarnation;
-        if self.members.get(ix).is_some_and(|slot| accused(slot.state) && same(slot.incarnation)) && self.is_newer(item)
+        if self.members.get(ix).is_some_and(|slot| accused(slot.state) && same(slot.incarnation)) && self.is_newer(held, item)
         {
             self.members.update(ix, |slot| slot.state = MemberState::Alive);
         }

@@ -1,5 +1,7 @@
 //! What a node makes of datagrams that somebody made up, one by one.
 
+mod speed;
+
 use core::time::Duration;
 
 use std::println;
