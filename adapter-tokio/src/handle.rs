@@ -67,7 +67,6 @@ impl Handle {
     }
 
     /// Every message of another node from now on, and every gap.
-    #[must_use]
     pub fn message_events(&self) -> Events<Event> {
         Events::of(self.0.lock().channels.as_ref().map(|channels| &channels.messages))
     }

@@ -305,7 +305,9 @@ impl Host {
     pub(crate) fn clog(&self, clogged: bool) {
         let ports = &mut *self.segment.ports.borrow_mut();
         ports.iter_mut().filter(|port| port.mac[5] == self.number).for_each(|port| port.clogged = clogged);
-        self.segment.changed.borrow_mut().take().map(Waker::wake);
+        if let Some(waker) = self.segment.changed.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     /// Pulls the plug at the far end: nothing passes, and nobody is told.
