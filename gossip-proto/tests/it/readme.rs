@@ -40,11 +40,14 @@ fn the_example_of_the_state_runs() -> Result<(), Box<dyn Error>> {
     node.put(now, b"config/mode", b"night", PutOptions::new())?;
     node.put(now, b"cart/milk", b"2", PutOptions::new().kind(Kind::Siblings))?; // concurrent values are all kept
     node.put(now, b"alarm", b"fire", PutOptions::new().urgent())?; // sent whole and at once
-    assert_eq!(node.scan(b"config/").count(), 1);
+    node.put(now, b"lease/7", b"me", PutOptions::new().ttl(Duration::from_secs(30)))?; // gone after that, everywhere
+    node.counter_add(now, b"visits", 3)?; // adds to what all others add
+    node.set_add(now, b"crew", b"alice")?; // an add beats a remove that had not seen it
+    assert_eq!((node.scan(b"config/").count(), node.counter(b"visits")), (1, Some(3)));
     assert!(node.delete(now, b"config/mode")?);
     node.set_tags(now, [("role", "worker")])?;
     assert!(node.convergence().is_converged() && node.disagreeing().count() == 0);
-    assert_eq!(node.entries_used(), (4, 64)); // the deleted one and the tags keep a slot each
+    assert_eq!(node.entries_used(), (7, 64)); // the deleted one and the tags keep a slot each
     Ok(())
 }
 
