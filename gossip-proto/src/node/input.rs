@@ -14,7 +14,7 @@ use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::state::{Kind, Outcome, Refused};
-use crate::time::{Instant, Tick};
+use crate::time::{Instant, Tick, micros};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
 /// The datagram that is being taken in.
@@ -164,6 +164,11 @@ impl Node<'_> {
                 slot.state = MemberState::Alive;
             });
             self.member_changed(now, ix, true);
+            if state == MemberState::Dead {
+                // Who returns is seldom alone.
+                let soon = now + Duration::from_micros(self.rng.jitter(micros(self.config.gossip_interval)));
+                self.timers.heal = Some(self.timers.heal.map_or(soon, |heal| heal.min(soon)));
+            }
         } else if !(moved && state.is_live()) {
             self.tell(ix, ix);
         }

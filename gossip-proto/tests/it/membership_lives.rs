@@ -76,3 +76,19 @@ fn no_forged_number_kills() {
         }
     }
 }
+
+/// All but one restart at once, without memory and without a contact: the one that remembers them brings them together.
+#[test]
+fn whoever_remembers_brings_back_all_who_restarted() {
+    for seed in 1..=6 {
+        let mut net = swarm(seed, 32);
+        let loss = if seed % 2 == 0 { 100_000 } else { 0 };
+        net.set_loss(loss);
+        (1..32).for_each(|node| net.crash(node));
+        net.run_for((seed as u32 % 3) * 60 * SECOND);
+        (1..32).for_each(|node| net.restart(node));
+        let since = net.now();
+        assert!(net.run_to(60 * SECOND, |net| net.all_know_all()), "seed {seed}: {net:?}");
+        println!("seed {seed}: {:?}", net.now() - since);
+    }
+}
