@@ -163,7 +163,8 @@ impl Node<'_> {
         let Some(ix) = held.filter(|ix| *ix != OWN && item.asleep > 0) else { return };
         let accused = |state| matches!(state, MemberState::Suspect | MemberState::Dead);
         let same = |incarnation| item.incarnation == incarnation;
-        if self.members.get(ix).is_some_and(|slot| accused(slot.state) && same(slot.incarnation)) && self.is_newer(held, item)
+        if self.members.get(ix).is_some_and(|slot| accused(slot.state) && same(slot.incarnation))
+            && self.is_newer(held, item)
         {
             self.members.update(ix, |slot| slot.state = MemberState::Alive);
         }

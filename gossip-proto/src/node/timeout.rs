@@ -238,6 +238,7 @@ impl Node<'_> {
             Some(MemberState::Suspect) if now < self.blocked_until + self.refuting_time() => {
                 self.members.set_deadline(ix, Some(self.blocked_until + self.refuting_time()));
             }
+            Some(MemberState::Suspect) if self.spoke_since(now, ix) => {}
             Some(MemberState::Suspect) => {
                 let own = self.envelope.own;
                 self.members.update(ix, |slot| {
@@ -252,6 +253,17 @@ impl Node<'_> {
             }
             Some(MemberState::Alive) | None => {}
         }
+    }
+
+    /// A suspect that has spoken meanwhile has all its time again from then on: it is we who cannot reach it.
+    fn spoke_since(&mut self, now: Instant, ix: usize) -> bool {
+        let spoke = self.members.get(ix).filter(|slot| slot.heard > slot.since && !slot.leaving);
+        let until = spoke.map(|slot| slot.heard.instant()).map(|heard| heard + self.suspicion(ix));
+        let postponed = until.filter(|until| *until > now);
+        if postponed.is_some() {
+            self.members.set_deadline(ix, postponed);
+        }
+        postponed.is_some()
     }
 
     pub(super) fn ask_contacts(&mut self, now: Instant) {

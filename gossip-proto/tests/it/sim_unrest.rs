@@ -47,6 +47,15 @@ fn oneway() {
     assert!(report.transitions_per_minute.is_some(), "{report:?}");
 }
 
+/// Who hears a suspect is itself the one that is not heard.
+#[test]
+fn whoever_is_not_heard_calls_nobody_dead() {
+    for seed in [1, 3] {
+        let report = report(Scenario::Oneway, |spec| (spec.seconds, spec.seed, spec.nodes) = (Some(600), seed, 64));
+        assert_eq!(report.deaths_of_others, Some(0), "{report:?}");
+    }
+}
+
 #[test]
 fn flap() {
     let report = report(Scenario::Flap, |spec| spec.seconds = Some(120));
