@@ -87,6 +87,9 @@ pub enum EventWith<Bytes> {
         /// How far they are apart.
         by: Duration,
     },
+    /// This node holds all that another member holds and this one wants: told once, after it has joined. What is written from
+    /// now on comes as news.
+    CaughtUp,
     /// The announcement of [`Node::sleep`](crate::Node::sleep) has gone out: the device may switch off.
     Asleep,
     /// There was no room for all entries: this node holds less of its heaviest topic from now on, and dropped what is
@@ -118,6 +121,7 @@ impl<Bytes> EventWith<Bytes> {
             Self::Reconnected => EventWith::Reconnected,
             Self::QuorumLost => EventWith::QuorumLost,
             Self::QuorumRegained => EventWith::QuorumRegained,
+            Self::CaughtUp => EventWith::CaughtUp,
             Self::Asleep => EventWith::Asleep,
             Self::Shed => EventWith::Shed,
             Self::Lagged => EventWith::Lagged,

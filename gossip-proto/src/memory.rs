@@ -4,6 +4,9 @@
 
 use crate::config::ConfigError;
 use crate::membership::MemberSlot;
+#[cfg(feature = "alloc")]
+use crate::repair::LANES;
+use crate::repair::Lane;
 use crate::slab::deadline::Row;
 use crate::slab::index::Cell;
 use crate::slab::sketch;
@@ -63,6 +66,8 @@ pub struct Storage<'a> {
     pub(crate) theirs: Slice<'a, sketch::Cell>,
     pub(crate) work: Slice<'a, sketch::Cell>,
     pub(crate) found: Slice<'a, u64>,
+    /// Room to catch up in, or nothing.
+    pub(crate) lanes: Slice<'a, Lane>,
 }
 
 impl Storage<'_> {
@@ -100,6 +105,7 @@ impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, 
             theirs: Slice::Lent(&mut []),
             work: Slice::Lent(&mut []),
             found: Slice::Lent(&mut []),
+            lanes: Slice::Lent(&mut []),
         }
     }
 }
@@ -110,7 +116,7 @@ impl Storage<'static> {
     /// grow: the node allocates nothing after this.
     ///
     /// With room for 512 entries or more come 112 KiB for sketches, by which
-    /// [`Repair::Sketch`](crate::Repair::Sketch) compares; fewer entries, and lent memory, are compared by digests.
+    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and 1 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
         fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
@@ -129,6 +135,7 @@ impl Storage<'static> {
             theirs: boxed(0, sketched),
             work: boxed(0, sketched),
             found: boxed(0, sketched),
+            lanes: boxed(Lane::EMPTY, if sketched > 0 { LANES } else { 0 }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The node: the only module that knows all rooms. It takes facts and time in, and gives datagrams, events and one
 //! deadline out.
 
+mod catchup;
 mod common;
 mod errand;
 mod forward;
@@ -30,7 +31,7 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Exchange, Pulls, Receipts, Replies, Session};
+use crate::repair::{Exchange, FIRST_MAX, Lanes, Pulls, Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
 use crate::spread::{Budget, Credits, Rounds};
 use crate::state::{Clock, Entry, PublishOptions, PutOptions, StateHash, Store};
@@ -176,6 +177,9 @@ pub struct Node<'a> {
     pulls: Pulls,
     sessions: [Session; 3],
     exchange: Exchange<'a>,
+    lanes: Lanes<'a>,
+    /// The topics that are caught up with before all others.
+    first: heapless::Vec<u32, FIRST_MAX>,
     wanted: Wanted,
     rounds: Rounds,
     credits: Credits,
@@ -208,6 +212,8 @@ struct Told {
     asleep: bool,
     isolated: bool,
     quorum: bool,
+    /// Whether it has caught up, and that is still to be told.
+    caught_up: Option<bool>,
 }
 
 /// A sleep that was announced.
@@ -245,8 +251,8 @@ impl<'a> Node<'a> {
         storage: impl Into<Storage<'a>>,
         seed: Seed,
     ) -> Result<Self, ConfigError> {
-        let (members, store, exchange, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
-        let mut node = Self::assemble(id, config, members, store, exchange, rng);
+        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
+        let mut node = Self::assemble(id, config, members, store, exchange, lanes, rng);
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -276,8 +282,8 @@ impl<'a> Node<'a> {
         storage: Storage<'a>,
         seed: &Seed,
     ) -> Result<&'p mut Self, ConfigError> {
-        let (members, store, exchange, rng) = Self::prepare(id, addr, &config, storage, seed)?;
-        let node = place.write(Self::assemble(id, config, members, store, exchange, rng));
+        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage, seed)?;
+        let node = place.write(Self::assemble(id, config, members, store, exchange, lanes, rng));
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -290,7 +296,7 @@ impl<'a> Node<'a> {
         config: &Config,
         storage: Storage<'a>,
         seed: &Seed,
-    ) -> Result<(Members<'a>, Store<'a>, Exchange<'a>, Rng), ConfigError> {
+    ) -> Result<(Members<'a>, Store<'a>, Exchange<'a>, Lanes<'a>, Rng), ConfigError> {
         config.validate()?;
         storage.validate()?;
         let Storage {
@@ -305,6 +311,7 @@ impl<'a> Node<'a> {
             theirs,
             work,
             found,
+            lanes,
         } = storage;
         let capacity = ConfigError::Capacity { table: "members", given: members.len(), min: 2, max: members.len() };
         let mut rng = Rng::new(seed);
@@ -320,7 +327,7 @@ impl<'a> Node<'a> {
             let given = store.bytes_len();
             return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
         }
-        Ok((members, store, Exchange::new(theirs, work, found), rng))
+        Ok((members, store, Exchange::new(theirs, work, found), Lanes::new(lanes), rng))
     }
 
     /// What cannot. Inlined, so that it is made where it goes.
@@ -331,6 +338,7 @@ impl<'a> Node<'a> {
         members: Members<'a>,
         store: Store<'a>,
         exchange: Exchange<'a>,
+        lanes: Lanes<'a>,
         mut rng: Rng,
     ) -> Self {
         Self {
@@ -359,6 +367,8 @@ impl<'a> Node<'a> {
             pulls: Pulls::default(),
             sessions: [const { Session::new() }; 3],
             exchange,
+            lanes,
+            first: heapless::Vec::new(),
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
             credits: Credits::new(&config.shares),
@@ -373,7 +383,15 @@ impl<'a> Node<'a> {
             isolated: false,
             rest: None,
             waking: 0,
-            told: Told { joined: false, left: false, converged: true, asleep: false, isolated: false, quorum: true },
+            told: Told {
+                joined: false,
+                left: false,
+                converged: true,
+                asleep: false,
+                isolated: false,
+                quorum: true,
+                caught_up: None,
+            },
             converged: true,
             since: Instant::ZERO,
             config,
@@ -459,6 +477,10 @@ impl<'a> Node<'a> {
         if core::mem::take(&mut self.shedding.untold) {
             return Some(Event::Shed);
         }
+        if self.told.caught_up == Some(true) {
+            self.told.caught_up = Some(false);
+            return Some(Event::CaughtUp);
+        }
         if core::mem::take(&mut self.told.asleep) {
             return Some(Event::Asleep);
         }
@@ -511,6 +533,7 @@ impl<'a> Node<'a> {
         self.sessions = [const { Session::new() }; 3];
         self.replies = Replies::default();
         self.pulls = Pulls::default();
+        self.lanes.end();
         self.direct.clear();
         self.farewells = FAREWELLS;
         self.farewell(now);

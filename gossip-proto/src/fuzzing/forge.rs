@@ -12,8 +12,8 @@ use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{CELL_LEN, ESTIMATE_LEN};
 use crate::wire::{
-    Accusation, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, Many, MemberItem, Message,
-    Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
+    Accusation, CatchUp, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, Many, MemberItem,
+    Message, Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -50,7 +50,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         writer.push(&Message::Copies, usize::MAX);
     }
     let (bytes, digests);
-    let message = match choices.below(30) {
+    let message = match choices.below(31) {
         0 => Message::Ping(number(choices)),
         1 => Message::Ack(number(choices)),
         2 => Message::PingReq { number: number(choices), target: id(choices), addr: addr(choices) },
@@ -156,6 +156,10 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         }
         27 => Message::Nack(number(choices)),
         28 => Message::Seen(addr(choices)),
+        30 => {
+            bytes = choices.some_bytes(24);
+            Message::CatchUp(catch_up(choices, &bytes))
+        }
         _ => {
             let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
             digests = some_digests(choices);
@@ -188,6 +192,22 @@ fn some_cells(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut cells = choices.some_bytes(120);
     cells.truncate(cells.len() / CELL_LEN * CELL_LEN);
     cells
+}
+
+fn catch_up<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> CatchUp<'b> {
+    let tag = u16::from(choices.byte() % 8) << 8 | u16::from(choices.byte() % 4);
+    match choices.below(4) {
+        0 => CatchUp::Begin { datagrams: choices.byte(), tag: choices.byte(), skip: number(choices) },
+        1 => CatchUp::Parts { count: number(choices), parts: bytes },
+        2 => {
+            let (part, datagrams) = (prefix(choices), choices.byte());
+            CatchUp::Fetch { at: hash(choices), depth: part.len(), tag, datagrams, skip: number(choices) }
+        }
+        _ => {
+            let next = (choices.below(2) == 0).then(|| hash(choices));
+            CatchUp::Run { tag, left: choices.byte(), next }
+        }
+    }
 }
 
 fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {

@@ -89,6 +89,7 @@ impl Node<'_> {
             self.members.hear_root(ix, header.root);
         }
         let (before, root, mut copied, mut seen) = (self.stats.entries_new, self.root, false, None);
+        let mut fetches = false;
         let mut context =
             Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false, root: header.root };
         for message in messages.flatten() {
@@ -98,6 +99,8 @@ impl Node<'_> {
             } else if let Message::Seen(addr) = message {
                 seen = Some(addr);
             } else {
+                fetches |=
+                    matches!(message, Message::CatchUp(wire::CatchUp::Begin { .. } | wire::CatchUp::Fetch { .. }));
                 self.apply(&context, &message);
             }
         }
@@ -111,6 +114,11 @@ impl Node<'_> {
             self.owe(peer, Table::Entries, Task::Equal, Prefix::ROOT, 0);
         }
         self.compare_roots(now, peer, header.root, moved);
+        let session = self.session(Table::Entries);
+        if fetches && session.with() == peer {
+            // It will have all soon, or compare then.
+            session.end(now, true);
+        }
     }
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
@@ -129,7 +137,7 @@ impl Node<'_> {
             self.members.update(ix, |slot| slot.incarnation = header.incarnation);
             // That a sample holds somebody now says nothing of that one.
             self.member_changed(now, ix, !self.members.is_sample());
-            self.settle_in(now, ix);
+            self.settle_in(now, ix, header.root);
             return Some((ix, true));
         };
         let slot = self.members.get(ix)?;
@@ -176,15 +184,26 @@ impl Node<'_> {
     }
 
     /// Just taken in: the view is one welcome long, so compare with somebody soon.
-    fn settle_in(&mut self, now: Instant, ix: usize) {
+    fn settle_in(&mut self, now: Instant, ix: usize, root: u32) {
         if self.members.peers() == 1 {
             self.session(Table::Members).begin(now, ix, SETTLE_DELAY);
-            self.session(Table::Entries).begin(now, ix, SETTLE_DELAY);
+            if root == self.root || !self.catch_up(now, ix) {
+                self.session(Table::Entries).begin(now, ix, SETTLE_DELAY);
+            }
         }
     }
 
     fn apply(&mut self, context: &Context, message: &Message<'_>) {
         let now = context.now;
+        let of_entries = match message {
+            Message::Root { table, .. } => *table == Table::Entries,
+            Message::Digests(theirs) => theirs.table == Table::Entries,
+            Message::Items(theirs) => theirs.table == Table::Entries,
+            _ => matches!(message, Message::Sketch(_)),
+        };
+        if of_entries && self.is_catching_up() {
+            return;
+        }
         match *message {
             Message::Ping(number) => {
                 self.errand(context.from, Some(context.sender), Errand::Ack(number));
@@ -315,6 +334,7 @@ impl Node<'_> {
                 }
             }
             Message::Sketch(ref sketch) => self.take_sketch(context, sketch),
+            Message::CatchUp(ref step) => self.take_catch_up(context, step),
             Message::Ask { key, stamp, writer, number } => self.answer(context, key, stamp, writer, number),
             Message::Held(number) => self.confirmed(context, number),
             Message::Publication(ref item) => self.take_publication(context, item),
@@ -572,6 +592,7 @@ impl Node<'_> {
         self.replies.forget(ix);
         self.pulls.forget(ix);
         self.exchange.forget(ix);
+        self.lanes.forget(ix);
         self.rounds.reached(ix);
         for session in &mut self.sessions {
             if session.with() == Some(ix) {
@@ -657,6 +678,11 @@ impl Node<'_> {
         let (own, retry) = (self.root, self.retry(ix));
         let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
         let equal = root == own || scoped && self.members.agrees(ix);
+        if equal {
+            self.note_caught_up();
+        } else if self.is_catching_up() {
+            return;
+        }
         let session = self.session(Table::Entries);
         if equal {
             if session.with() == Some(ix) {
@@ -675,6 +701,7 @@ impl Node<'_> {
         if let Some(ix) = context.peer.filter(|_| equal && table == Table::Entries) {
             self.members.agree(ix, context.now);
             self.note_level(Some(ix));
+            self.note_caught_up();
         }
     }
 

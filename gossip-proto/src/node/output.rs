@@ -452,7 +452,7 @@ impl Node<'_> {
             // While a comparison is under way the answer is known: not equal. Two samples never are: they are shown.
             let sample = table == Table::Members && self.members.is_sample();
             let none = table == Table::Messages && !self.store.has_windows();
-            if session.with().is_some() || none || table == Table::Entries && !quiet {
+            if session.with().is_some() || none || table == Table::Entries && (!quiet || self.is_catching_up()) {
                 continue;
             }
             let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot) };
@@ -473,6 +473,9 @@ impl Node<'_> {
             }
             Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores => {
                 return self.fill_sketch(filling, row, limit);
+            }
+            Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
+                return self.fill_catch_up(filling, row, limit);
             }
             Task::Ask { number } => match self.question(number) {
                 Some(question) => filling.push(&question, false, limit),

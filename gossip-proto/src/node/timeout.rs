@@ -70,6 +70,9 @@ impl Node<'_> {
                 self.session_due(now, table);
             }
         }
+        if self.lanes.next().is_some_and(|at| at <= now) {
+            self.catch_up_due(now);
+        }
         self.shed(now);
         if self.pulls.next().is_some_and(|at| at <= now) {
             self.pulls_due(now);
@@ -94,6 +97,7 @@ impl Node<'_> {
         let own = own
             .chain(self.receipts.next)
             .chain(self.pulls.next())
+            .chain(self.lanes.next())
             .chain(self.shed_at())
             .chain(self.prober.next_overdue())
             .chain(self.lifetime_due());

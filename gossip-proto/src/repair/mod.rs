@@ -3,9 +3,10 @@
 //! Knows: summaries of any table, how to compare them part by part, what is owed to whom, and which comparison is under
 //! way. Does not know: what an item is, nor how it is encoded. Whoever answers keeps no session: a row of what it owes,
 //! dropped without harm, is all.
-//! When full: see [`replies`], [`pull`] and [`sketch`].
+//! When full: see [`lanes`], [`replies`], [`pull`] and [`sketch`].
 
 mod compare;
+mod lanes;
 mod pull;
 mod receipts;
 mod replies;
@@ -13,6 +14,9 @@ mod session;
 mod sketch;
 
 pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
+#[cfg(feature = "alloc")]
+pub(crate) use lanes::LANES;
+pub(crate) use lanes::{FIRST_MAX, LANES_OPEN, Lane, Lanes, Phase, Question, RUN_MAX, SOURCES_MAX, Seen, UNASKED};
 pub(crate) use pull::{Pull, Pulls};
 pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};

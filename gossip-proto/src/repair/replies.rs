@@ -63,6 +63,14 @@ pub(crate) enum Task {
     Chunks { from: u16, end: u16 },
     /// The time and the floor.
     Floor,
+    /// The question which parts there are, for one who holds next to nothing.
+    Begin { datagrams: u8, tag: u8 },
+    /// The answer; some of the first parts follow.
+    Parts { skip: u32, datagrams: u8, tag: u8 },
+    /// The question for all of the prefix from the key on, in so many datagrams.
+    Fetch { tag: u16, datagrams: u8 },
+    /// All of the prefix from the key on but this topic, in so many more datagrams.
+    Run { skip: u32, tag: u16, datagrams: u8 },
 }
 
 impl Row {
@@ -128,7 +136,9 @@ impl Replies {
         let same = |old: &Row| {
             (old.to, old.table, old.depth, old.key) == (row.to, row.table, row.depth, row.key)
                 && match row.task {
-                    Task::Pull { .. } | Task::Chunks { .. } => old.task == row.task,
+                    Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } => {
+                        old.task == row.task
+                    }
                     _ => core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task),
                 }
         };
@@ -148,14 +158,20 @@ impl Replies {
         }
     }
 
-    /// Whom the oldest row is owed to.
+    /// Whom the oldest row is owed to; runs come last, since they are long, and what others wait for is short.
     pub(crate) fn first(&self) -> Option<usize> {
-        self.rows.first().map(Row::to)
+        self.oldest(|_| true).map(|(_, row)| row.to())
     }
 
     /// The oldest row for a member, and where it is.
     pub(crate) fn first_to(&self, to: usize) -> Option<(usize, Row)> {
-        self.rows.iter().enumerate().find(|(_, row)| row.to() == to).map(|(at, row)| (at, *row))
+        self.oldest(|row| row.to() == to)
+    }
+
+    fn oldest(&self, wanted: impl Fn(&Row) -> bool) -> Option<(usize, Row)> {
+        let rows = || self.rows.iter().enumerate().filter(|(_, row)| wanted(row));
+        let short = rows().find(|(_, row)| !matches!(row.task, Task::Run { .. }));
+        short.or_else(|| rows().next()).map(|(at, row)| (at, *row))
     }
 
     /// Puts what is left of a row in its place, or takes it out.

@@ -103,6 +103,7 @@ impl Network {
                 Event::QuorumRegained => Happening::QuorumRegained,
                 Event::HorizonPassed => Happening::HorizonPassed,
                 Event::ClockDiffers { ahead, .. } => Happening::ClockDiffers { ahead },
+                Event::CaughtUp => Happening::CaughtUp,
                 Event::Asleep => Happening::Asleep,
                 Event::Shed => Happening::Shed,
                 Event::Lagged => Happening::Lagged,

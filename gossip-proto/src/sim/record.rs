@@ -83,6 +83,8 @@ pub enum Happening {
         /// Whether they say that its clock is ahead.
         ahead: bool,
     },
+    /// It holds all that another holds.
+    CaughtUp,
     /// Its announcement that it sleeps has gone out.
     Asleep,
     /// [`Event::Shed`](crate::Event::Shed).

@@ -146,6 +146,22 @@ pub struct Report {
     pub repair_datagrams: Option<u64>,
     /// `repair`: versions of entries that were sent.
     pub repair_entries: Option<u64>,
+    /// `catch-up`: when the newcomer held all of the topic that it wanted first; `converged_s` is when it held all.
+    pub critical_s: Option<f64>,
+    /// `catch-up`: when it was told that it has caught up.
+    pub caught_up_s: Option<f64>,
+    /// `catch-up`: how long its link takes to carry what it received.
+    pub link_s: Option<f64>,
+    /// `catch-up`: bytes that it received until it held all.
+    pub received_bytes: Option<u64>,
+    /// `catch-up`: bytes of all entries as they are sent: key, value, and which version it is.
+    pub raw_bytes: Option<u64>,
+    /// `catch-up`: bytes of all keys and values alone.
+    pub content_bytes: Option<u64>,
+    /// `catch-up`: entries that it received once more.
+    pub received_again: Option<u64>,
+    /// `catch-up`: suspicions and deaths of anybody meanwhile: all of them false.
+    pub suspected: Option<u64>,
     /// `skew`: entries that were refused for a stamp too far ahead.
     pub refused_stamps: Option<u64>,
     /// `skew`: whether every node whose clock is years ahead was told so, and none whose clock is right.
@@ -217,6 +233,7 @@ pub(crate) struct Figures {
     pub(crate) repaired: Option<Repaired>,
     pub(crate) deliveries: Option<Deliveries>,
     pub(crate) skew: Option<Skewed>,
+    pub(crate) caught_up: Option<CaughtUp>,
 }
 
 /// What `repair` measures.
@@ -243,6 +260,19 @@ pub(crate) struct Deliveries {
     pub(crate) p99_s: Option<f64>,
     pub(crate) max_s: Option<f64>,
     pub(crate) joiner_s: Option<f64>,
+}
+
+/// What `catch-up` measures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CaughtUp {
+    pub(crate) critical_s: Option<f64>,
+    pub(crate) told_s: Option<f64>,
+    pub(crate) link_s: f64,
+    pub(crate) received_bytes: u64,
+    pub(crate) raw_bytes: u64,
+    pub(crate) content_bytes: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) suspected: u64,
 }
 
 /// What `skew` measures.

@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use super::faults::Faults;
 use super::lab::Lab;
 use super::report::Report;
-use super::scenarios::{churn, membership, poison, publish, repair, skew, state, unrest, view};
+use super::scenarios::{catch_up, churn, membership, poison, publish, repair, skew, state, unrest, view};
 use super::trace::TraceFilter;
 use crate::config::{Config, Repair, Spread};
 
@@ -60,11 +60,14 @@ pub enum Scenario {
     /// A settled swarm; the clocks of 4 nodes ([`Spec::victims`]) are years ahead, years behind, drift and step while all
     /// write for a minute; then they are set right.
     Skew,
+    /// A settled swarm that holds 10,000 entries ([`Spec::keys`]); one more node joins over a link of 10 Mb/s, 50 ms away, until it
+    /// holds all of them. Round trip and rate are those of [`Spec::faults`] if these are not the default.
+    CatchUp,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ColdStart,
         Self::Newcomer,
         Self::Idle,
@@ -83,6 +86,7 @@ impl Scenario {
         Self::Churn,
         Self::Publish,
         Self::Skew,
+        Self::CatchUp,
     ];
 
     /// Its name, as on the command line.
@@ -107,6 +111,7 @@ impl Scenario {
             Self::Churn => "churn",
             Self::Publish => "publish",
             Self::Skew => "skew",
+            Self::CatchUp => "catch-up",
         }
     }
 }
@@ -232,14 +237,15 @@ pub struct Spec {
     pub entries: usize,
     /// How many bytes of keys, values and tags a node holds. Default 65,536.
     pub bytes: usize,
-    /// The length of the value in `spread`, and of a message in `publish`, in bytes. Default 100.
+    /// The length of the value in `spread`, and of a message in `publish`, in bytes. Default 100; of the values in
+    /// `catch-up` 44.
     pub value_len: usize,
     /// Whom it befalls: the crashed, the blocked, the badly linked. `None`: 8 nodes in `stall`, half of them in `view`,
     /// 4 in `skew`, one elsewhere.
     pub victims: Option<Victims>,
     /// How many nodes join at once in `storm`. Default 100.
     pub joiners: usize,
-    /// How many entries both nodes hold in `repair`. Default 1000.
+    /// How many entries both nodes hold in `repair`, and all but the newcomer in `catch-up`. Default 1000, and 10,000.
     pub keys: usize,
     /// How many more entries differ in `repair`. Default 10.
     pub differences: usize,
@@ -261,12 +267,16 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// This scenario with 64 nodes (`stall`: 128), no loss and seed 1.
+    /// This scenario with 64 nodes (`stall`: 128, `catch-up`: 4), no loss and seed 1.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         Self {
             scenario,
-            nodes: if scenario == Scenario::Stall { 128 } else { 64 },
+            nodes: match scenario {
+                Scenario::Stall => 128,
+                Scenario::CatchUp => 4,
+                _ => 64,
+            },
             loss_ppm: 0,
             seed: 1,
             seconds: None,
@@ -275,10 +285,10 @@ impl Spec {
             members: None,
             entries: if scenario == Scenario::Publish { 128 } else { 64 },
             bytes: 65_536,
-            value_len: 100,
+            value_len: if scenario == Scenario::CatchUp { 44 } else { 100 },
             victims: None,
             joiners: 100,
-            keys: 1000,
+            keys: if scenario == Scenario::CatchUp { 10_000 } else { 1000 },
             differences: 10,
             blocked: Duration::from_millis(16_400),
             free: Duration::from_secs(1),
@@ -351,6 +361,7 @@ pub fn run(spec: &Spec, progress: &mut dyn FnMut(Progress<'_>)) -> Report {
         Scenario::Churn => churn::churn(&mut lab),
         Scenario::Publish => publish::publish(&mut lab),
         Scenario::Skew => skew::skew(&mut lab),
+        Scenario::CatchUp => catch_up::catch_up(&mut lab),
     };
     lab.report(&figures)
 }

@@ -113,6 +113,8 @@ pub(crate) enum Message<'a> {
     },
     /// A step of comparing the tables of entries by sketches.
     Sketch(#[serde(borrow)] Sketch<'a>),
+    /// A step of catching up.
+    CatchUp(#[serde(borrow)] CatchUp<'a>),
 }
 
 /// A step of comparing by sketches. Of a key, these speak of the first 56 bits: 32 of its topic, 24 of its own.
@@ -135,6 +137,35 @@ pub(crate) enum Sketch<'a> {
         #[serde(borrow)]
         keys: Many<'a, u64>,
     },
+}
+
+/// A step of catching up: who holds next to nothing fetches all, part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CatchUp<'a> {
+    /// Asks which parts there are, and for so many datagrams of each of the first sixteen, with tags from `tag` on; but not
+    /// for the topic `skip`, unless that is 0.
+    Begin {
+        datagrams: u8,
+        tag: u8,
+        #[serde(with = "postcard::fixint::le")]
+        skip: u32,
+    },
+    /// How many entries the sender has, and parts that hold about as many each: for each its length in bits, and as many
+    /// bytes as hold them.
+    Parts { count: u32, parts: &'a [u8] },
+    /// Asks for all entries from `at` on that share its first `depth` bits, in at most so many datagrams; but not for those
+    /// of the topic `skip`, unless that is 0.
+    Fetch {
+        at: Key,
+        depth: u8,
+        tag: u16,
+        datagrams: u8,
+        #[serde(with = "postcard::fixint::le")]
+        skip: u32,
+    },
+    /// The entries of this datagram answer the question with this tag; so many more datagrams of the answer follow, from
+    /// `next` on, or from there on there is nothing.
+    Run { tag: u16, left: u8, next: Option<Key> },
 }
 
 /// Things of one length as bytes: as they came, or as they are held, so that they need no room of their own on the way.
@@ -329,6 +360,7 @@ impl Message<'_> {
                 bytes.len() % CELL_LEN == 0 && usize::from(*first) + bytes.len() / CELL_LEN <= usize::from(*end)
             }
             Self::Sketch(Sketch::More { first, end }) => first <= end,
+            Self::CatchUp(CatchUp::Fetch { depth, .. }) => *depth <= Key::BITS && depth % 4 == 0,
             Self::Sketch(Sketch::Want { keys: Many::Wire(bytes), .. }) => bytes.len() % KEY_LEN == 0,
             _ => true,
         }
@@ -462,6 +494,12 @@ impl fmt::Display for Message<'_> {
                 Many::Wire(bytes) => write!(f, "wants {}", bytes.len() / KEY_LEN),
                 Many::Held(keys) => write!(f, "wants {}", keys.len()),
             },
+            Self::CatchUp(CatchUp::Begin { .. }) => f.write_str("catch up"),
+            Self::CatchUp(CatchUp::Parts { count, .. }) => write!(f, "parts of {count}"),
+            Self::CatchUp(CatchUp::Fetch { depth, tag, datagrams, .. }) => {
+                write!(f, "fetch {tag:04x}/{depth} in {datagrams}")
+            }
+            Self::CatchUp(CatchUp::Run { tag, left, .. }) => write!(f, "run {tag:04x}, {left} more"),
             Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
             Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),

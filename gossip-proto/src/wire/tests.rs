@@ -7,8 +7,8 @@ use std::vec::Vec;
 
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{
-    Accusation, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen, Sketch, Table,
-    VersionId, WindowItem,
+    Accusation, CatchUp, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen,
+    Sketch, Table, VersionId, WindowItem,
 };
 use crate::slab::index::{Key, Prefix};
 use crate::{Addr, Config, Instant, Memory, Node, NodeId, Rejected, Seed, SwarmKey};
@@ -158,6 +158,20 @@ fn golden() -> Vec<(Message<'static>, String)> {
             Message::Sketch(Sketch::Want { topic: [1, 2, 3, 4], keys: Many::Wire(&[5; 6]) }),
             "1c 03 01020304 06 050505050505".into(),
         ),
+        (Message::CatchUp(CatchUp::Begin { datagrams: 4, tag: 1, skip: number }), "1d 00 04 01 04030201".into()),
+        (
+            Message::CatchUp(CatchUp::Parts { count: 300, parts: &[8, 7, 12, 7, 0x10] }),
+            "1d 01 ac02 05 08070c0710".into(),
+        ),
+        (
+            Message::CatchUp(CatchUp::Fetch { at: key, depth: 36, tag: 300, datagrams: 32, skip: number }),
+            "1d 02 0102030405060708090a0b0c 24 ac02 20 04030201".into(),
+        ),
+        (
+            Message::CatchUp(CatchUp::Run { tag: 300, left: 31, next: Some(key) }),
+            "1d 03 ac02 1f 01 0102030405060708090a0b0c".into(),
+        ),
+        (Message::CatchUp(CatchUp::Run { tag: 300, left: 0, next: None }), "1d 03 ac02 00 00".into()),
     ]
 }
 
@@ -193,9 +207,10 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Pull { .. } => 26,
         Message::Chunk { .. } => 27,
         Message::Sketch(_) => 28,
+        Message::CatchUp(_) => 29,
     }
 }
-const TAGS: u8 = 29;
+const TAGS: u8 = 30;
 
 #[test]
 fn every_message_has_its_bytes() {

@@ -1,6 +1,7 @@
 //! The integration tests of the core, in one binary; files are named for behaviours.
 
 mod adapters;
+mod catchup;
 mod fuzz_bodies;
 mod idle_state;
 mod interest;

@@ -276,6 +276,7 @@ pub(super) const fn describe(scenario: Scenario) -> &'static str {
         Scenario::View => "tables smaller than the swarm: who is in whose, before and after half of it crashes",
         Scenario::Repair => "two nodes that hold nearly the same: what it costs to find what differs",
         Scenario::Skew => "clocks years ahead, years behind, drifting and stepping, while all write; then set right",
+        Scenario::CatchUp => "one more node joins over a narrow link, until it has all that the others hold",
         _ => "",
     }
 }

@@ -1,5 +1,6 @@
 //! How each scenario goes.
 
+pub(crate) mod catch_up;
 pub(crate) mod churn;
 pub(crate) mod membership;
 pub(crate) mod poison;
