@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use gossip_proto::{Addr, Config, Kind, Lifecycle, Node, NodeId, PutError, PutOptions, Seed, Spread, Storage};
+use gossip_proto::{Addr, Config, Instant, Kind, Lifecycle, Node, NodeId, PutError, PutOptions, Seed, Spread, Storage};
 use gossip_tokio::{Event, Events, Handle};
 use siphasher::sip::SipHasher13;
 use tokio::net::{TcpListener, UdpSocket, lookup_host};
@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::api::{self, BODY_LEN_MAX, WATCHERS_MAX};
+use crate::api::{self, BODY_LEN_MAX, CONNECTIONS_MAX, WATCHERS_MAX};
 use crate::cli::{AgentOptions, Mode};
-use crate::control::Control;
+use crate::control::{Control, Limited};
 use crate::data::{Data, Keeper};
 use crate::document::DEPTH_MAX;
 use crate::error::{Code, Failure, Result};
@@ -40,6 +40,10 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
     let (mut node, limits) = node(options, advertise, data.as_ref().and_then(Data::id))?;
     let id = node.id();
     let restored = data.as_ref().map(|data| data.restore(&mut node)).transpose()?;
+    let topics = (!options.topics.is_empty()).then(|| options.topics.clone());
+    if let Some(topics) = &topics {
+        node.subscribe(Instant::ZERO, topics.iter().map(String::as_bytes))?;
+    }
     let (handle, mut runner) = gossip_tokio::new(socket, node);
     set_tags(&handle, options)?;
     let events = handle.events();
@@ -53,9 +57,9 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
         }
         None => Default::default(),
     };
-    let router = Control::new(handle.clone(), about, keeper).router(Guard { bound: control, ..guard });
+    let router = Control::new(handle.clone(), about, keeper, topics).router(Guard { bound: control, ..guard });
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async { _ = stopped.await });
+    let server = axum::serve(Limited::new(listener), router).with_graceful_shutdown(async { _ = stopped.await });
     let mut server = tokio::spawn(server.into_future());
     let mut runner = tokio::spawn(async move { runner.run().await });
 
@@ -93,9 +97,19 @@ pub(crate) async fn run(options: &AgentOptions) -> Result<()> {
     tokio::spawn(tell(log.clone(), events));
     tokio::spawn(warn_of_silence(log.clone(), contacts));
 
+    let abandoned = if options.end_with_stdin { Some(stdin_ends()) } else { None };
+    let asked = async {
+        match abandoned {
+            Some(abandoned) => tokio::select! {
+                signal = signalled() => signal,
+                _ = abandoned => "standard input has ended",
+            },
+            None => signalled().await,
+        }
+    };
     let ended = tokio::select! {
         ended = &mut runner => Some(ended),
-        signal = signalled() => {
+        signal = asked => {
             log.info(format_args!("{signal}: saying farewell"));
             tokio::select! {
                 left = time::timeout(LEAVE_TIMEOUT, handle.leave()) => {
@@ -174,7 +188,7 @@ fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) ->
     let storage = Storage::with_capacity(options.members, options.entries, options.bytes);
     let mut node = Node::new(id, Addr::from(advertise), config, storage, Seed::new(secret))?;
     // No sibling of this length fits; the refusal names the limit, and changes nothing.
-    let refused = node.put(gossip_proto::Instant::ZERO, b"-", &[0; 1 << 16], PutOptions::new().kind(Kind::Siblings));
+    let refused = node.put(Instant::ZERO, b"-", &[0; 1 << 16], PutOptions::new().kind(Kind::Siblings));
     let content_len_max = if let Err(PutError::ValueLen { max }) = refused { max } else { usize::MAX };
     let room = node.bytes_used().1;
     if room < content_len_max {
@@ -190,6 +204,7 @@ fn node(options: &AgentOptions, advertise: SocketAddr, saved: Option<NodeId>) ->
         contacts_max: Node::CONTACTS_MAX,
         body_len_max: BODY_LEN_MAX,
         watchers_max: WATCHERS_MAX,
+        connections_max: CONNECTIONS_MAX,
         value_len_max: node.config().value_len_max as usize,
     };
     Ok((node, limits))
@@ -289,6 +304,16 @@ async fn tell(log: Log, mut events: Events<Event>) {
             Ok(Event::Isolated) => log.warn(format_args!("nobody is heard any more")),
             Ok(Event::Reconnected) => log.info(format_args!("somebody is heard again")),
             Ok(Event::QuorumLost) => log.warn(format_args!("half or less of the members live")),
+            Ok(Event::Shed) => {
+                log.warn(format_args!("no room for all entries: some were dropped, see --entries, --bytes"))
+            }
+            Ok(Event::HorizonPassed) => {
+                log.warn(format_args!("a member is away for too long: what was deleted since may return with it"));
+            }
+            Ok(Event::ClockDiffers { ahead, by }) => {
+                let which = if ahead { "this clock is ahead of others" } else { "another clock is ahead of this one" };
+                log.warn(format_args!("{which} by {by:?}"));
+            }
             Ok(Event::QuorumRegained) => log.info(format_args!("more than half of the members live again")),
             Ok(event @ Event::Member { .. }) => {
                 if let Some(api::Event::Member { id, name, addr, change }) = view::event(&log.0, &event) {
@@ -338,6 +363,16 @@ fn word(change: api::MemberChange) -> &'static str {
         api::MemberChange::Updated => "new address or tags",
         api::MemberChange::Evicted => "gave way to another in a full table",
     }
+}
+
+/// Tells when standard input has ended. A thread of its own: nothing waits for it when the agent ends.
+fn stdin_ends() -> oneshot::Receiver<()> {
+    let (ended, abandoned) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    abandoned
 }
 
 /// Waits for a signal to end, and gives its name.

@@ -28,6 +28,9 @@ pub(crate) struct Member {
     pub(crate) via: Option<String>,
     /// Whether its last known summary root is ours; null for the dead and the left.
     pub(crate) agrees: Option<bool>,
+    /// How long ago it last agreed: 0 while it does; null if it never did, and for the dead and the left.
+    #[serde(default)]
+    pub(crate) lag_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +74,18 @@ pub(crate) struct Info {
     pub(crate) convergence: Convergence,
     pub(crate) tables: Tables,
     pub(crate) limits: Limits,
+    /// What it has subscribed to; null: to all.
+    #[serde(default)]
+    pub(crate) topics: Option<Vec<Topic>>,
     pub(crate) stats: BTreeMap<String, u64>,
     pub(crate) socket: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Topic {
+    pub(crate) topic: String,
+    /// How much of it is held, in 32nds: less than 32 for want of room.
+    pub(crate) ceiling: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,12 +121,14 @@ pub(crate) struct Limits {
     pub(crate) contacts_max: usize,
     pub(crate) body_len_max: usize,
     pub(crate) watchers_max: usize,
+    #[serde(default)]
+    pub(crate) connections_max: usize,
     /// A register's value alone, where that is more than `content_len_max` allows.
     #[serde(default)]
     pub(crate) value_len_max: usize,
 }
 
-/// An entry. `value` is the newest of `values`.
+/// An entry. `value` is the newest of `values`; of a counter the sum, of a set its elements, which have no `values`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -130,6 +145,9 @@ pub(crate) struct Version {
     pub(crate) stamp_us: u64,
     /// The life of the agent that wrote it: 16 hexadecimal digits.
     pub(crate) writer: String,
+    /// When it expires, in seconds since 1970; null: never.
+    #[serde(default)]
+    pub(crate) ends_unix_s: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,12 +179,157 @@ pub(crate) struct Set {
     pub(crate) kind: Option<Kind>,
     #[serde(default)]
     pub(crate) urgent: bool,
+    /// How long it lives, in whole seconds that are rounded up; for ever without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<Wait>,
+}
+
+/// A wait until members are known to hold a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wait {
+    /// How many, the agent that writes among them; null: all that live.
+    #[serde(default)]
+    pub(crate) members: Option<usize>,
+    pub(crate) timeout_ms: u64,
+}
+
+/// How far a write is known to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holders {
+    /// Live members that hold it, the agent itself among them.
+    pub(crate) confirmed: usize,
+    pub(crate) live: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SetDone {
     pub(crate) key: String,
     pub(crate) kind: Kind,
+    /// There if it was waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holders: Option<Holders>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resolve {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<Wait>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Resolved {
+    pub(crate) key: String,
+    /// How many siblings there were.
+    pub(crate) resolved: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holders: Option<Holders>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CounterAdd {
+    pub(crate) key: String,
+    pub(crate) by: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<Wait>,
+}
+
+/// A counter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counter {
+    pub(crate) key: String,
+    pub(crate) value: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holders: Option<Holders>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Element {
+    pub(crate) key: String,
+    pub(crate) element: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<Wait>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ElementDone {
+    pub(crate) key: String,
+    pub(crate) element: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holders: Option<Holders>,
+}
+
+/// A set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Elements {
+    pub(crate) key: String,
+    /// In the order of their JSON.
+    pub(crate) elements: Vec<Value>,
+}
+
+/// Topics to subscribe to; without them all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Subscribe {
+    #[serde(default)]
+    pub(crate) topics: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Subscribed {
+    pub(crate) topics: Option<Vec<Topic>>,
+}
+
+/// The first line of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExportHead {
+    pub(crate) export: String,
+    pub(crate) format: u32,
+    pub(crate) swarm: String,
+    pub(crate) entries: usize,
+}
+
+/// A line of an export. Only `saved` is read again; the rest is for people and programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ExportLine {
+    #[serde(default)]
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) kind: Option<Kind>,
+    /// Of a set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) element: Option<Value>,
+    /// Null if it is deleted; of a part of a counter what it adds; true for an element of a set.
+    #[serde(default)]
+    pub(crate) value: Value,
+    pub(crate) saved: String,
+}
+
+/// Some lines of an export.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Import {
+    /// The swarm that it is of; null when any will do.
+    #[serde(default)]
+    pub(crate) swarm: Option<String>,
+    pub(crate) format: u32,
+    /// The number of a line, from 1, and its `saved`.
+    pub(crate) lines: Vec<(usize, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Imported {
+    /// Merged, whether or not they were news.
+    pub(crate) merged: usize,
+    /// Not wanted: the agent has not subscribed to their topics.
+    pub(crate) unwanted: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,11 +357,15 @@ pub(crate) struct Published {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delete {
     pub(crate) key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<Wait>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deleted {
     pub(crate) key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holders: Option<Holders>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -270,6 +437,10 @@ pub(crate) enum Event {
     },
     Entry {
         key: String,
+        kind: Kind,
+        /// Of a set: what was added or removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        element: Option<Value>,
         change: EntryChange,
         value: Option<Value>,
         values: Vec<Version>,
@@ -301,6 +472,12 @@ pub(crate) enum Event {
     HorizonPassed,
     /// Entries were dropped for want of room.
     Shed,
+    /// Two members at least take the time to be another.
+    ClockDiffers {
+        /// Whether it is this agent's clock that is ahead.
+        ahead: bool,
+        by_ms: u64,
+    },
     /// Events were lost: read members and entries anew.
     Lagged {
         missed: u64,
@@ -325,6 +502,8 @@ pub(crate) enum MemberChange {
 pub(crate) enum EntryChange {
     Put,
     Deleted,
+    /// The time that it had to live is over.
+    Expired,
 }
 
 /// The longest body of a request, in bytes: the longest value in hexadecimal digits, its key, and as much again for a
@@ -332,3 +511,5 @@ pub(crate) enum EntryChange {
 pub(crate) const BODY_LEN_MAX: usize = 4 << 20;
 /// How many streams and waits are served at once.
 pub(crate) const WATCHERS_MAX: usize = 64;
+/// How many connections to the control port are open at once; more wait until one ends.
+pub(crate) const CONNECTIONS_MAX: usize = 256;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{demo, sim};
+use crate::{api, demo, sim};
 
 /// A swarm of agents that share state, with no coordinator.
 #[derive(Clone, Debug, Parser)]
@@ -34,22 +34,30 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Write an entry.
+    /// Write an entry; or, with three words, add to a set and remove from it: `set add KEY JSON`, `set remove KEY JSON`.
     Set {
-        /// The key: a path such as `site/nav/speed`.
+        /// The key: a path such as `site/nav/speed`. Or `add` or `remove`, if two more words follow.
         key: String,
         /// The value, as JSON.
         #[arg(value_name = "JSON", allow_negative_numbers = true, required_unless_present = "file")]
         value: Option<String>,
+        /// The element, as JSON, of the set whose key is the second word.
+        #[arg(value_name = "ELEMENT", allow_negative_numbers = true, conflicts_with_all = ["file", "kind", "ttl", "urgent"])]
+        element: Option<String>,
         /// Take the bytes of a file as they are, JSON or not; `-` reads standard input.
         #[arg(long, value_name = "PATH", conflicts_with = "value")]
         file: Option<std::path::PathBuf>,
         /// How concurrent writes merge; without it as the entry is, or `register`.
         #[arg(long)]
         kind: Option<Kind>,
+        /// How long it lives, in whole seconds that are rounded up; without it until it is deleted.
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        ttl: Option<Duration>,
         /// Send the news whole, at once and to more members.
         #[arg(long)]
         urgent: bool,
+        #[command(flatten)]
+        waiting: Waiting,
         #[command(flatten)]
         remote: Remote,
     },
@@ -60,12 +68,39 @@ pub(crate) enum Command {
         /// Write the bytes of this one entry to a file, as they are; `-` is standard output.
         #[arg(long, value_name = "PATH", conflicts_with = "json")]
         output: Option<std::path::PathBuf>,
+        /// The entry itself, also if others lie beneath it: kind, every value with its stamp, writer and end.
+        #[arg(long, conflicts_with = "output")]
+        meta: bool,
         #[command(flatten)]
         remote: Remote,
     },
     /// Delete an entry.
     Delete {
         /// The key.
+        key: String,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Write one value in place of the siblings that an entry has.
+    Resolve {
+        /// The key.
+        key: String,
+        /// The value, as JSON.
+        #[arg(value_name = "JSON", allow_negative_numbers = true)]
+        value: String,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Counters that all agents add to.
+    #[command(subcommand)]
+    Counter(Counter),
+    /// List the elements of a set; `set add` and `set remove` change them.
+    Elements {
+        /// The key of the set.
         key: String,
         #[command(flatten)]
         remote: Remote,
@@ -99,6 +134,32 @@ pub(crate) enum Command {
         /// Every agent passes it on at once.
         #[arg(long)]
         urgent: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Want the entries of these topics alone: what lies beneath other first parts of keys is neither held nor passed on.
+    Subscribe {
+        /// A topic: what stands before the first `/` of keys.
+        #[arg(value_name = "TOPIC", required_unless_present = "all", conflicts_with = "all")]
+        topics: Vec<String>,
+        /// Want all entries.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print all that the agent holds as lines of JSON, deleted entries too, for `import`.
+    Export {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Merge what `export` printed into what the agent holds.
+    Import {
+        /// The file; `-` reads standard input.
+        file: std::path::PathBuf,
+        /// Take it though it is of another swarm.
+        #[arg(long)]
+        other_swarm: bool,
         #[command(flatten)]
         remote: Remote,
     },
@@ -146,6 +207,61 @@ pub(crate) enum Command {
     Demo(demo::Options),
     /// Run a scenario in the simulator.
     Sim(Box<sim::Options>),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Counter {
+    /// Add to a counter, which begins with 0.
+    Add {
+        /// The key of the counter.
+        key: String,
+        /// How much; may be negative.
+        #[arg(value_name = "N", allow_negative_numbers = true)]
+        by: i64,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Read a counter.
+    Get {
+        /// The key of the counter.
+        key: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Delete a counter as far as it is seen here: what others add meanwhile counts on from 0.
+    Delete {
+        /// The key of the counter.
+        key: String,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Whether to wait for others to hold a write.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Waiting {
+    /// Wait until so many live members are known to hold it, this agent among them; exit code 6 if they do not in time.
+    #[arg(long, value_name = "N|all", value_parser = members)]
+    wait: Option<Members>,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "wait")]
+    timeout: Duration,
+}
+
+/// How many members; `None` is all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Members(Option<usize>);
+
+impl Waiting {
+    /// What to ask for, in the words of the schema.
+    pub(crate) fn wait(self) -> Option<api::Wait> {
+        let timeout_ms = self.timeout.as_millis() as u64;
+        self.wait.map(|Members(members)| api::Wait { members, timeout_ms })
+    }
 }
 
 /// Which agent to talk to.
@@ -200,6 +316,9 @@ pub(crate) struct AgentOptions {
     /// What commands must present; needed to listen on anything but loopback.
     #[arg(long, env = "GOSSIP_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// Want the entries of this topic alone, what stands before the first `/` of keys; may be repeated. Without it all.
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub(crate) topics: Vec<String>,
     /// Room for members, this one and remembered dead ones among them.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) members: usize,
@@ -223,6 +342,9 @@ pub(crate) struct AgentOptions {
     /// Print one line of JSON on standard output when ready: bind, advertise, control, id, name, swarm.
     #[arg(long)]
     pub(crate) ready_json: bool,
+    /// Say farewell when standard input ends, as it does when the process that holds its other end is killed.
+    #[arg(long, hide = true)]
+    pub(crate) end_with_stdin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -242,6 +364,26 @@ pub(crate) enum Kind {
     Register,
     /// Concurrent values are all kept, up to four.
     Siblings,
+    /// The greatest value that was written: whole numbers from 0 up by size, all else as text.
+    Max,
+    /// The least value that was written.
+    Min,
+    #[value(skip)]
+    Counter,
+    #[value(skip)]
+    Set,
+    /// Of another program: what it makes of two values.
+    #[value(skip)]
+    App,
+}
+
+/// A number of members, or `all`.
+fn members(text: &str) -> Result<Members, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(Members(None)),
+        Ok(members) if members > 0 => Ok(Members(Some(members))),
+        _ => Err("expected a number from 1 up, or `all`".into()),
+    }
 }
 
 /// `name=value`, split at the first `=`.
@@ -284,6 +426,23 @@ mod tests {
         assert!(set.json && matches!(set.command, Command::Set { value: Some(value), .. } if value == "-5"));
         let merge = Cli::try_parse_from(["gossip", "--json", "merge", "-"]).unwrap();
         assert!(merge.json && matches!(merge.command, Command::Merge { document, .. } if document == "-"));
+    }
+
+    #[test]
+    fn three_words_after_set_are_about_an_element() {
+        let words = |args: &[&str]| match Cli::try_parse_from([&["gossip", "set"], args].concat()).unwrap().command {
+            Command::Set { key, value, element, .. } => (key, value.unwrap_or_default(), element),
+            _ => unreachable!(),
+        };
+        assert_eq!(words(&["add", "5"]), ("add".into(), "5".into(), None));
+        assert_eq!(words(&["add", "k", "-5"]), ("add".into(), "k".into(), Some("-5".into())));
+        assert!(Cli::try_parse_from(["gossip", "set", "add", "k", "1", "--ttl", "1s"]).is_err());
+    }
+
+    #[test]
+    fn members_are_a_number_or_all() {
+        assert_eq!((members("3"), members("all")), (Ok(Members(Some(3))), Ok(Members(None))));
+        assert!(members("0").is_err() && members("-1").is_err() && members("many").is_err());
     }
 
     #[test]

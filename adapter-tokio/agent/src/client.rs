@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::api::BODY_LEN_MAX;
+use crate::api::{BODY_LEN_MAX, Wait};
 use crate::error::{Code, Failure, Result};
 
 /// An agent, by its control address. Clones are cheap; nothing is connected until something is asked.
@@ -46,11 +46,22 @@ impl Client {
 
     /// Changes something.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.post_within(path, body, None).await
+    }
+
+    /// Changes something, and waits for others to hold it.
+    pub(crate) async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        wait: Option<Wait>,
+    ) -> Result<T> {
+        let within = ANSWER_TIMEOUT + Duration::from_millis(wait.map_or(0, |wait| wait.timeout_ms));
         let body = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Other, error.to_string(), ""))?;
         if body.len() > BODY_LEN_MAX {
             return Err(Failure::body_too_long(BODY_LEN_MAX));
         }
-        self.within(ANSWER_TIMEOUT, async { answer(self.send("POST", path, body.into()).await?).await }).await
+        self.within(within, async { answer(self.send("POST", path, body.into()).await?).await }).await
     }
 
     /// Opens a stream of lines.

@@ -1,5 +1,8 @@
 //! The commands that talk to an agent: one request each, and what it says.
 
+mod parts;
+mod transfer;
+
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -23,14 +26,31 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             output::show(json, &members, output::members)
         }
         Command::Info { remote } => output::show(json, &client(remote).get("/v1/info", &[]).await?, output::info),
-        Command::Set { key, value, file, kind, urgent, remote } => {
+        Command::Set { key, value: Some(set), element: Some(element), waiting, remote, .. } => {
+            parts::element(key, set, element, waiting.wait(), remote, json).await
+        }
+        Command::Set { key, value, element: _, file, kind, ttl, urgent, waiting, remote } => {
             let value = value.as_deref().map_or(Ok(Value::Null), parse)?;
             let hex = file.as_deref().map(read).transpose()?.map(|bytes| document::hex(&bytes));
-            let set = api::Set { key: key.clone(), value, hex, kind: *kind, urgent: *urgent };
-            let done: api::SetDone = client(remote).post("/v1/set", &set).await?;
-            output::show(json, &done, |_| format!("{key} is set"))
+            let (ttl_ms, wait) = (ttl.map(|ttl| ttl.as_millis() as u64), waiting.wait());
+            let set = api::Set { key: key.clone(), value, hex, kind: *kind, urgent: *urgent, ttl_ms, wait };
+            let done: api::SetDone = client(remote).post_within("/v1/set", &set, wait).await?;
+            output::show(json, &done, |done| format!("{key} is set{}", output::holders(done.holders)))
         }
-        Command::Get { key, output: Some(file), remote } => {
+        Command::Resolve { key, value, waiting, remote } => {
+            let (value, wait) = (parse(value)?, waiting.wait());
+            let resolve = api::Resolve { key: key.clone(), value, wait };
+            let done: api::Resolved = client(remote).post_within("/v1/resolve", &resolve, wait).await?;
+            let words = |done: &api::Resolved| {
+                format!("{key} has one value in place of {}{}", done.resolved, output::holders(done.holders))
+            };
+            output::show(json, &done, words)
+        }
+        Command::Counter(counter) => parts::counter(counter, json).await,
+        Command::Elements { key, remote } => {
+            output::show(json, &client(remote).get("/v1/elements", &[("key", key)]).await?, output::elements)
+        }
+        Command::Get { key, output: Some(file), remote, .. } => {
             let got: api::Got = client(remote).get("/v1/get", &[("key", key), ("raw", "true")]).await?;
             let bytes = document::unhex(got.value.get("$hex").and_then(Value::as_str).unwrap_or_default());
             let bytes = bytes.ok_or_else(|| Failure::new(Code::NotAnAgent, "these are no hexadecimal digits", ""))?;
@@ -41,13 +61,18 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             };
             written.map_err(|error| Failure::new(Code::Other, format!("{}: {error}", file.display()), ""))
         }
-        Command::Get { key, output: None, remote } => {
+        Command::Get { key, output: None, meta: true, remote } => {
+            let got: api::Got = client(remote).get("/v1/get", &[("key", key), ("meta", "true")]).await?;
+            output::show(json, &got, output::meta)
+        }
+        Command::Get { key, output: None, remote, .. } => {
             output::show(json, &client(remote).get("/v1/get", &[("key", key)]).await?, output::got)
         }
-        Command::Delete { key, remote } => {
-            let delete = api::Delete { key: key.clone() };
-            let deleted: api::Deleted = client(remote).post("/v1/delete", &delete).await?;
-            output::show(json, &deleted, |_| format!("{key} is deleted"))
+        Command::Delete { key, waiting, remote } => {
+            let wait = waiting.wait();
+            let delete = api::Delete { key: key.clone(), wait };
+            let done: api::Deleted = client(remote).post_within("/v1/delete", &delete, wait).await?;
+            output::show(json, &done, |done| format!("{key} is deleted{}", output::holders(done.holders)))
         }
         Command::List { prefix, remote } => {
             let entries: api::Entries = client(remote).get("/v1/list", &[("prefix", prefix)]).await?;
@@ -67,6 +92,13 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             let done: api::Published = client(remote).post("/v1/publish", &publish).await?;
             output::show(json, &done, |done| format!("message {} of {} is on its way", done.sequence, done.origin))
         }
+        Command::Subscribe { topics, all, remote } => {
+            let subscribe = api::Subscribe { topics: (!all).then(|| topics.clone()) };
+            let done: api::Subscribed = client(remote).post("/v1/subscribe", &subscribe).await?;
+            output::show(json, &done, |done| format!("subscribed to {}", output::topics(done.topics.as_deref())))
+        }
+        Command::Export { remote } => stream(remote, "/v1/export", &[]).await,
+        Command::Import { file, other_swarm, remote } => transfer::import(file, *other_swarm, remote, json).await,
         Command::Watch { prefix, remote } => stream(remote, "/v1/watch", &[("prefix", prefix)]).await,
         Command::Events { remote } => stream(remote, "/v1/events", &[]).await,
         Command::Converged { wait, timeout, live, remote } => {

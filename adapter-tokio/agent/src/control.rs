@@ -1,18 +1,24 @@
 //! The control port: the verbs of a node as HTTP and JSON.
 
+mod listener;
+mod parts;
+mod streams;
+mod transfer;
+mod waits;
+mod writes;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use futures_util::stream;
 use gossip_proto::{Node, PublishOptions, PutError, PutOptions};
-use gossip_tokio::{EntryEvent, Event, Events, Handle, WaitError};
+use gossip_tokio::{Handle, WaitError};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,11 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
 use crate::api::{self, BODY_LEN_MAX, WATCHERS_MAX};
-use crate::data::Keeper;
+use crate::data::{Keeper, Name};
 use crate::document::{self, DEPTH_MAX, Held};
 use crate::error::{Code, Failure, Result};
 use crate::guard::{self, Guard};
 use crate::view;
+
+pub(crate) use listener::Limited;
 
 /// What all routes share.
 #[derive(Clone, Debug)]
@@ -33,13 +41,21 @@ pub(crate) struct Control {
     pub(crate) about: Arc<view::About>,
     keeper: Keeper,
     watchers: Arc<Semaphore>,
+    /// The names of what the node has subscribed to, which knows their hashes; `None`: all.
+    topics: Arc<Mutex<Option<Vec<String>>>>,
 }
 
 type Answer<T> = Result<Json<T>>;
 
 impl Control {
-    pub(crate) fn new(handle: Handle, about: view::About, keeper: Keeper) -> Self {
-        Self { handle, about: Arc::new(about), keeper, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+    /// `topics` is what the node has subscribed to already; `None`: all.
+    pub(crate) fn new(handle: Handle, about: view::About, keeper: Keeper, topics: Option<Vec<String>>) -> Self {
+        let watchers = Arc::new(Semaphore::new(WATCHERS_MAX));
+        Self { handle, about: Arc::new(about), keeper, watchers, topics: Arc::new(Mutex::new(topics)) }
+    }
+
+    fn topics(&self) -> Option<Vec<String>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All routes, guarded.
@@ -51,11 +67,21 @@ impl Control {
             .route("/v1/list", get(list))
             .route("/v1/topology", get(topology))
             .route("/v1/converged", get(converged))
-            .route("/v1/watch", get(watch))
-            .route("/v1/events", get(events))
-            .route("/v1/set", post(set))
+            .route("/v1/watch", get(streams::watch))
+            .route("/v1/events", get(streams::events))
+            .route("/v1/set", post(writes::set))
+            .route("/v1/resolve", post(writes::resolve))
             .route("/v1/publish", post(publish))
-            .route("/v1/delete", post(delete))
+            .route("/v1/delete", post(writes::delete))
+            .route("/v1/counter", get(parts::counter))
+            .route("/v1/counter/add", post(parts::counter_add))
+            .route("/v1/counter/delete", post(parts::counter_delete))
+            .route("/v1/elements", get(parts::elements))
+            .route("/v1/elements/add", post(parts::element_add))
+            .route("/v1/elements/remove", post(parts::element_remove))
+            .route("/v1/subscribe", post(subscribe))
+            .route("/v1/export", get(transfer::export))
+            .route("/v1/import", post(transfer::import))
             .route("/v1/merge", post(merge))
             .route("/v1/leave", post(leave))
             .fallback(unknown)
@@ -93,7 +119,8 @@ async fn members(State(control): State<Control>, query: Query<Vec<(String, Strin
 }
 
 async fn info(State(control): State<Control>) -> Json<api::Info> {
-    Json(view::info(&control.handle, &control.about))
+    let topics = control.topics();
+    Json(view::info(&control.handle, &control.about, topics.as_deref()))
 }
 
 async fn topology(State(control): State<Control>) -> Json<api::Topology> {
@@ -112,12 +139,17 @@ async fn get_entry(State(control): State<Control>, query: Query<BTreeMap<String,
         let value = value.ok_or_else(|| not_found(&key))?;
         return Ok(Json(api::Got { key, value, entry: None, hidden: Vec::new() }));
     }
+    if query.0.contains_key("meta") {
+        let entry = control.handle.read(|node| view::entry_at(node, &key)).ok_or_else(|| not_found(&key))?;
+        return Ok(Json(api::Got { key, value: entry.value.clone(), entry: Some(entry), hidden: Vec::new() }));
+    }
     let names: Vec<_> = path.iter().flatten().map(String::as_str).collect();
     let (entry, entries) = control.handle.read(|node| {
         let beneath =
             if path.is_ok() { document::beneath(&names) } else { return (view::entry_at(node, &key), Vec::new()) };
         let entries: Vec<_> = node
             .scan(beneath.as_bytes())
+            .filter(view::is_whole)
             .filter_map(|entry| Some((str::from_utf8(entry.key()).ok()?.to_owned(), entry.value().to_vec())))
             .collect();
         (view::entry_at(node, &key), entries)
@@ -142,29 +174,7 @@ async fn get_entry(State(control): State<Control>, query: Query<BTreeMap<String,
 
 async fn list(State(control): State<Control>, query: Query<BTreeMap<String, String>>) -> Answer<api::Entries> {
     let prefix = query.0.get("prefix").map_or("", String::as_str);
-    let mut entries = control.handle.read(|node| node.scan(prefix.as_bytes()).map(view::entry).collect::<Vec<_>>());
-    entries.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(Json(api::Entries { entries }))
-}
-
-async fn set(State(control): State<Control>, body: Body) -> Answer<api::SetDone> {
-    let api::Set { key, value, hex, kind, urgent } = parse(body).await?;
-    check_path(&key)?;
-    check_depth(&key, &value)?;
-    let bytes = match hex {
-        Some(hex) => document::unhex(&hex)
-            .ok_or_else(|| Failure::new(Code::Usage, "`hex` is not pairs of hexadecimal digits", "or send `value`"))?,
-        None => value.to_string().into_bytes(),
-    };
-    let kind = control.handle.with(|node, now| {
-        let held = node.get(key.as_bytes()).map(|entry| entry.kind());
-        let kind = kind.map_or(held.unwrap_or_default(), view::kind_in);
-        let options = PutOptions::new().kind(kind);
-        let put = node.put(now, key.as_bytes(), &bytes, if urgent { options.urgent() } else { options });
-        put.map(|()| kind).map_err(|error| refused(&key, bytes.len(), error))
-    })?;
-    control.keeper.kept(vec![key.clone().into_bytes()]).await?;
-    Ok(Json(api::SetDone { key, kind: view::kind_out(kind) }))
+    Ok(Json(api::Entries { entries: control.handle.read(|node| view::list(node, prefix.as_bytes())) }))
 }
 
 async fn publish(State(control): State<Control>, body: Body) -> Answer<api::Published> {
@@ -182,18 +192,6 @@ async fn publish(State(control): State<Control>, body: Body) -> Answer<api::Publ
     })
 }
 
-async fn delete(State(control): State<Control>, body: Body) -> Answer<api::Deleted> {
-    let api::Delete { key } = parse(body).await?;
-    match control.handle.with(|node, now| node.delete(now, key.as_bytes())) {
-        Ok(true) => {
-            control.keeper.kept(vec![key.clone().into_bytes()]).await?;
-            Ok(Json(api::Deleted { key }))
-        }
-        Ok(false) => Err(not_found(&key)),
-        Err(error) => Err(refused(&key, 0, error)),
-    }
-}
-
 /// Plans, checks what can be checked, and writes, all under the node's lock: nothing comes between.
 async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged> {
     let api::Merge { document } = parse(body).await?;
@@ -208,7 +206,7 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
         let mut held = Held::new();
         for (key, beneath) in &parts {
             held.extend(node.get(key.as_bytes()).map(|entry| (key.clone(), entry.value())));
-            let below = node.scan(beneath.as_bytes());
+            let below = node.scan(beneath.as_bytes()).filter(view::is_whole);
             held.extend(below.filter_map(|entry| Some((str::from_utf8(entry.key()).ok()?.to_owned(), entry.value()))));
         }
         let document::Plan { puts, deletes } = document::plan(&held, &patch);
@@ -217,11 +215,11 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
         for (key, value) in puts {
             check_path(&key)?;
             check_depth(&key, &value)?;
-            let bytes = value.to_string().into_bytes();
+            let kind = node.get(key.as_bytes()).map(|entry| entry.kind()).unwrap_or_default();
+            let bytes = writes::bytes_of(&key, &value, kind)?;
             if key.len() > Node::KEY_LEN_MAX {
                 return Err(refused(&key, bytes.len(), PutError::KeyLen { max: Node::KEY_LEN_MAX }));
             }
-            let kind = node.get(key.as_bytes()).map(|entry| entry.kind()).unwrap_or_default();
             let large = if kind == gossip_proto::Kind::Register { value_len_max } else { 0 };
             if key.len() + bytes.len() > content_len_max && bytes.len() > large {
                 return Err(refused(&key, bytes.len(), PutError::ValueLen { max: content_len_max.max(large) }));
@@ -251,9 +249,28 @@ async fn merge(State(control): State<Control>, body: Body) -> Answer<api::Merged
     })?;
     control
         .keeper
-        .kept([&merged.written[..], &merged.deleted].concat().into_iter().map(String::into_bytes).collect())
+        .kept([&merged.written[..], &merged.deleted].concat().into_iter().map(|key| Name::Entry(key.into())).collect())
         .await?;
     Ok(Json(merged))
+}
+
+/// Changes what the agent wants. The names are kept under a lock that is held meanwhile, so that they are the node's.
+async fn subscribe(State(control): State<Control>, body: Body) -> Answer<api::Subscribed> {
+    let api::Subscribe { topics } = parse(body).await?;
+    if let Some(wrong) = topics.iter().flatten().find(|topic| topic.contains('/')) {
+        let hint = "a topic is what stands before the first `/` of keys";
+        return Err(Failure::new(Code::BadKey, format!("the topic `{wrong}` has a `/`"), hint));
+    }
+    let mut held = control.topics.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = control.handle.with(|node, now| {
+        match &topics {
+            Some(topics) => node.subscribe(now, topics.iter().map(String::as_bytes))?,
+            None => node.subscribe_all(now)?,
+        }
+        Ok::<_, Failure>(view::topics(node, topics.as_deref()))
+    })?;
+    *held = topics;
+    Ok(Json(api::Subscribed { topics: told }))
 }
 
 async fn leave(State(control): State<Control>, body: Body) -> Answer<api::Left> {
@@ -283,73 +300,6 @@ async fn converged(State(control): State<Control>, query: Query<BTreeMap<String,
     let mut convergence = view::convergence(&control.handle);
     convergence.converged &= convergence.live >= live;
     Ok(Json(convergence))
-}
-
-async fn watch(State(control): State<Control>, query: Query<BTreeMap<String, String>>) -> Result<Response> {
-    let prefix = query.0.get("prefix").cloned().unwrap_or_default();
-    let (permit, entries) = (control.watcher()?, control.handle.entry_events());
-    let messages = control.handle.message_events();
-    let first = api::Event::Watching { id: control.handle.read(|node| node.id().to_string()), prefix: prefix.clone() };
-    Ok(lines(control.handle, permit, first, Source::Beneath(entries, messages, prefix)))
-}
-
-async fn events(State(control): State<Control>) -> Result<Response> {
-    let (permit, all) = (control.watcher()?, control.handle.events());
-    let first = api::Event::Watching { id: control.handle.read(|node| node.id().to_string()), prefix: String::new() };
-    Ok(lines(control.handle, permit, first, Source::All(all)))
-}
-
-/// Where the lines of a stream come from.
-enum Source {
-    Beneath(Events<EntryEvent>, Events<Event>, String),
-    All(Events<Event>),
-}
-
-impl Source {
-    /// The next line; `None` once the node has left.
-    async fn next(&mut self, handle: &Handle) -> Option<api::Event> {
-        loop {
-            let event = match self {
-                Self::Beneath(entries, messages, prefix) => {
-                    let prefix = prefix.as_bytes();
-                    let told = |event: EntryEvent| {
-                        event.key.starts_with(prefix).then(|| view::entry_event(handle, &event.key, event.conflict))
-                    };
-                    // A gap may be of any topic.
-                    let sent = |event: Event| match &event {
-                        Event::Message { topic, .. } if !topic.starts_with(prefix) => None,
-                        _ => view::event(handle, &event),
-                    };
-                    tokio::select! {
-                        event = entries.next() => event?.map(told),
-                        event = messages.next() => event?.map(sent),
-                    }
-                }
-                Self::All(events) => events.next().await?.map(|event| view::event(handle, &event)),
-            };
-            match event {
-                Ok(Some(event)) => return Some(event),
-                Ok(None) => {}
-                Err(lagged) => return Some(api::Event::Lagged { missed: lagged.0 }),
-            }
-        }
-    }
-}
-
-/// A response of one JSON object a line, for as long as the source has some. A reader that is too slow is told that it
-/// missed events; it holds up nobody.
-fn lines(handle: Handle, permit: OwnedSemaphorePermit, first: api::Event, source: Source) -> Response {
-    let state = (Some(first), source, handle, permit);
-    let lines = stream::unfold(state, async |(first, mut source, handle, permit)| {
-        let event = match first {
-            Some(first) => first,
-            None => source.next(&handle).await?,
-        };
-        let line = serde_json::to_string(&event).map(|line| Bytes::from(line + "\n"));
-        Some((line, (None, source, handle, permit)))
-    });
-    ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], Body::from_stream(lines))
-        .into_response()
 }
 
 /// Refuses what cannot fit before anything is written. A single entry is let through: its key may have a place as a

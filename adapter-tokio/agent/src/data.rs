@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use gossip_proto::{Instant, Node, NodeId, Saved, SavedLife};
+use gossip_proto::{Instant, Kind, Node, NodeId, Saved, SavedLife};
 use gossip_tokio::{EntryEvent, Events, Handle};
 use redb::{Database, Durability, ReadableTable, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
@@ -21,10 +21,55 @@ use crate::error::{Code, Failure, Result};
 
 /// Entries by key, as [`Saved`] has them.
 const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
+/// Parts of counters and elements of sets, by their [`Name::place`].
+const PARTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("parts");
 /// What there is one of.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// The swarm's name.
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
+
+/// By what an entry is kept: its key or, of a counter or a set, that and the part.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    Entry(Vec<u8>),
+    /// A part of a counter: its key, and which.
+    Counter(Vec<u8>, Vec<u8>),
+    /// An element of a set: its key, and the element.
+    Set(Vec<u8>, Vec<u8>),
+}
+
+impl Name {
+    pub(crate) fn new(kind: Kind, key: &[u8], part: &[u8]) -> Self {
+        match kind {
+            Kind::Counter => Self::Counter(key.into(), part.into()),
+            Kind::Set => Self::Set(key.into(), part.into()),
+            _ => Self::Entry(key.into()),
+        }
+    }
+
+    pub(crate) fn of(saved: &Saved<'_>) -> Self {
+        Self::new(saved.kind(), saved.key(), saved.part())
+    }
+
+    /// What a node holds under this name, deleted or not.
+    fn saved<'n>(&self, node: &'n Node<'_>) -> Option<Saved<'n>> {
+        match self {
+            Self::Entry(key) => node.saved_entry(key),
+            Self::Counter(key, part) => node.saved_part(key, Kind::Counter, part),
+            Self::Set(key, part) => node.saved_part(key, Kind::Set, part),
+        }
+    }
+
+    /// Its key in its table: of parts, a letter for the kind, the length of the key, the key, the part.
+    fn place(&self) -> Vec<u8> {
+        let part = |letter, key: &[u8], part: &[u8]| [&[letter, key.len() as u8], key, part].concat();
+        match self {
+            Self::Entry(key) => key.clone(),
+            Self::Counter(key, which) => part(b'c', key, which),
+            Self::Set(key, element) => part(b's', key, element),
+        }
+    }
+}
 
 /// Any of the database's errors; most are larger than what they interrupt.
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
@@ -67,6 +112,7 @@ impl Data {
         let found = {
             let (mut texts, mut numbers) = (write.open_table(TEXTS)?, write.open_table(NUMBERS)?);
             write.open_table(ENTRIES)?;
+            write.open_table(PARTS)?;
             if texts.get("swarm")?.is_none() {
                 texts.insert("swarm", swarm)?;
                 numbers.insert("format", u64::from(Saved::FORMAT))?;
@@ -94,18 +140,21 @@ impl Data {
         if let (Some(incarnation), Some(stamp)) = (incarnation, stamp) {
             node.restore_life(SavedLife { incarnation: incarnation as u32, stamp });
         }
-        let (entries, mut count) = (read.open_table(ENTRIES).map_err(|error| failed(error.into()))?, 0);
-        for entry in entries.iter().map_err(|error| failed(error.into()))? {
-            let (key, bytes) = entry.map_err(|error| failed(error.into()))?;
-            let restored = Saved::from_bytes(bytes.value()).and_then(|saved| node.restore(Instant::ZERO, saved));
-            restored.map_err(|error| {
-                let key = String::from_utf8_lossy(key.value()).into_owned();
-                let hint = "give the agent tables that are large enough: --entries, --bytes";
-                Failure { hint: hint.into(), ..self.failed(&format!("`{key}` was not taken in"), &error) }
-            })?;
-            count += 1;
+        let mut count = 0;
+        for table in [ENTRIES, PARTS] {
+            let entries = read.open_table(table).map_err(|error| failed(error.into()))?;
+            for entry in entries.iter().map_err(|error| failed(error.into()))? {
+                let (key, bytes) = entry.map_err(|error| failed(error.into()))?;
+                let restored = Saved::from_bytes(bytes.value()).and_then(|saved| node.restore(Instant::ZERO, saved));
+                restored.map_err(|error| {
+                    let key = String::from_utf8_lossy(key.value()).into_owned();
+                    let hint = "give the agent tables that are large enough: --entries, --bytes";
+                    Failure { hint: hint.into(), ..self.failed(&format!("`{key}` was not taken in"), &error) }
+                })?;
+                count += 1;
+            }
         }
-        drop(entries);
+        drop(read);
         self.write(|write| {
             write.open_table(NUMBERS)?.insert("id", node.id().0)?;
             Ok(())
@@ -113,38 +162,45 @@ impl Data {
         Ok(count)
     }
 
-    /// Writes what the node holds now under these keys, and what it is.
-    fn keep(&self, handle: &Handle, keys: &BTreeSet<Vec<u8>>, durability: Durability) -> Result<()> {
+    /// Writes what the node holds now under these names, and what it is.
+    fn keep(&self, handle: &Handle, names: &BTreeSet<Name>, durability: Durability) -> Result<()> {
         let (life, saved) = handle.read(|node| {
-            let saved = keys.iter().map(|key| node.saved_entry(key).map(|saved| saved.as_bytes().to_vec()));
+            let saved = names.iter().map(|name| name.saved(node).map(|saved| saved.as_bytes().to_vec()));
             (node.saved_life(), saved.collect::<Vec<_>>())
         });
         self.write(|write| {
             write.set_durability(durability);
-            let (mut numbers, mut entries) = (write.open_table(NUMBERS)?, write.open_table(ENTRIES)?);
+            let mut numbers = write.open_table(NUMBERS)?;
             numbers.insert("incarnation", u64::from(life.incarnation))?;
             numbers.insert("stamp", life.stamp)?;
-            for (key, bytes) in keys.iter().zip(&saved) {
+            let (mut entries, mut parts) = (write.open_table(ENTRIES)?, write.open_table(PARTS)?);
+            for (name, bytes) in names.iter().zip(&saved) {
+                let key = name.place();
+                let table = if matches!(name, Name::Entry(_)) { &mut entries } else { &mut parts };
                 match bytes {
-                    Some(bytes) => drop(entries.insert(&key[..], &bytes[..])?),
-                    None => drop(entries.remove(&key[..])?),
+                    Some(bytes) => drop(table.insert(&key[..], &bytes[..])?),
+                    None => drop(table.remove(&key[..])?),
                 }
             }
             Ok(())
         })
     }
 
-    /// The keys of all that is here and of all that the node holds.
-    fn all_keys(&self, handle: &Handle) -> Result<BTreeSet<Vec<u8>>> {
-        let held = || -> Result<Vec<Vec<u8>>, Trouble> {
-            let entries = self.database.begin_read()?.open_table(ENTRIES)?;
-            let keys = entries.iter()?.map(|entry| Ok(entry?.0.value().to_vec()));
-            keys.collect()
+    /// The names of all that is here and of all that the node holds.
+    fn all_names(&self, handle: &Handle) -> Result<BTreeSet<Name>> {
+        let held = || -> Result<BTreeSet<Name>, Trouble> {
+            let read = self.database.begin_read()?;
+            let mut names = BTreeSet::new();
+            for table in [ENTRIES, PARTS] {
+                for entry in read.open_table(table)?.iter()? {
+                    names.extend(Saved::from_bytes(entry?.1.value()).map(|saved| Name::of(&saved)));
+                }
+            }
+            Ok(names)
         };
-        let mut keys: BTreeSet<_> =
-            held().map_err(|error| self.failed("cannot be read", &error))?.into_iter().collect();
-        keys.extend(handle.read(|node| node.saved().map(|saved| saved.key().to_vec()).collect::<Vec<_>>()));
-        Ok(keys)
+        let mut names = held().map_err(|error| self.failed("cannot be read", &error))?;
+        names.extend(handle.read(|node| node.saved().map(|saved| Name::of(&saved)).collect::<Vec<_>>()));
+        Ok(names)
     }
 
     fn write(&self, work: impl FnOnce(&mut redb::WriteTransaction) -> Result<(), Trouble>) -> Result<()> {
@@ -169,10 +225,10 @@ pub(crate) struct Keeper(Option<mpsc::Sender<Task>>);
 /// What the writer is asked for.
 #[derive(Debug)]
 enum Task {
-    /// To keep what the node holds under these keys, and to answer once it is on disk.
-    Wait(Vec<Vec<u8>>, oneshot::Sender<Result<()>>),
+    /// To keep what the node holds under these names, and to answer once it is on disk.
+    Wait(Vec<Name>, oneshot::Sender<Result<()>>),
     /// To keep this, soon.
-    Soon(Vec<u8>),
+    Soon(Name),
     /// To keep all there is, and to remove what the node does not hold any more.
     All,
 }
@@ -187,13 +243,13 @@ impl Keeper {
         (Self(Some(tasks)), writer)
     }
 
-    /// Waits until what the node holds under these keys is on disk.
-    pub(crate) async fn kept(&self, keys: Vec<Vec<u8>>) -> Result<()> {
+    /// Waits until what the node holds under these names is on disk.
+    pub(crate) async fn kept(&self, names: Vec<Name>) -> Result<()> {
         let Some(tasks) = &self.0 else { return Ok(()) };
         let (done, answer) = oneshot::channel();
         let gone =
             || Failure::new(Code::Other, "the agent is ending: it may not be on disk", "look at the agent's log");
-        tasks.send(Task::Wait(keys, done)).await.map_err(|_| gone())?;
+        tasks.send(Task::Wait(names, done)).await.map_err(|_| gone())?;
         let kept = answer.await.map_err(|_| gone())?;
         kept.map_err(|failure| failure.context("it is written and shared, and will be lost if this agent ends"))
     }
@@ -205,7 +261,7 @@ async fn feed(mut events: Events<EntryEvent>, tasks: mpsc::Sender<Task>) {
     loop {
         let task = tokio::select! {
             event = events.next() => match event {
-                Some(Ok(event)) => Task::Soon(event.key.to_vec()),
+                Some(Ok(event)) => Task::Soon(Name::new(event.kind, &event.key, &event.part)),
                 Some(Err(_)) => Task::All,
                 None => break,
             },
@@ -220,19 +276,19 @@ async fn feed(mut events: Events<EntryEvent>, tasks: mpsc::Sender<Task>) {
 /// Keeps what is asked for, until nobody can ask any more.
 fn write(data: &Data, handle: &Handle, mut tasks: mpsc::Receiver<Task>, log: &Log) {
     while let Some(first) = tasks.blocking_recv() {
-        let (mut keys, mut waiting, mut all) = (BTreeSet::new(), Vec::new(), false);
+        let (mut names, mut waiting, mut all) = (BTreeSet::new(), Vec::new(), false);
         let mut next = Some(first);
         let mut pause = true;
         while let Some(task) = next {
             match task {
                 Task::Wait(wanted, done) => {
-                    keys.extend(wanted);
+                    names.extend(wanted);
                     waiting.push(done);
                 }
-                Task::Soon(key) => drop(keys.insert(key)),
+                Task::Soon(name) => drop(names.insert(name)),
                 Task::All => all = true,
             }
-            if keys.len() >= BATCH_MAX {
+            if names.len() >= BATCH_MAX {
                 break;
             }
             next = tasks.try_recv().ok();
@@ -243,10 +299,10 @@ fn write(data: &Data, handle: &Handle, mut tasks: mpsc::Receiver<Task>, log: &Lo
             }
         }
         let durability = if waiting.is_empty() { Durability::Eventual } else { Durability::Immediate };
-        let more = if all { data.all_keys(handle) } else { Ok(BTreeSet::new()) };
+        let more = if all { data.all_names(handle) } else { Ok(BTreeSet::new()) };
         let kept = more.and_then(|more| {
-            keys.extend(more);
-            data.keep(handle, &keys, durability)
+            names.extend(more);
+            data.keep(handle, &names, durability)
         });
         if let Err(failure) = &kept {
             log.warn(format_args!("{}", failure.message));

@@ -80,6 +80,8 @@ codes! {
     TagsTooLong = 5, UNPROCESSABLE_ENTITY;
     /// The entry exists with another kind.
     KindMismatch = 5, CONFLICT;
+    /// The entry has one value, and no siblings to resolve.
+    NothingToResolve = 5, CONFLICT;
     /// The agent does not hold this topic, or not all of it.
     Unwanted = 5, CONFLICT;
     /// The key's hash is that of another key.
@@ -94,6 +96,8 @@ codes! {
     TooManyWatchers = 5, SERVICE_UNAVAILABLE;
     /// The swarm does not agree, or did not in time.
     NotConverged = 6, OK;
+    /// It is written, and fewer members than asked for are known to hold it.
+    NotHeld = 6, GATEWAY_TIMEOUT;
     /// The agent did not answer in time.
     Timeout = 6, GATEWAY_TIMEOUT;
     /// The token is missing or wrong.
@@ -191,6 +195,32 @@ impl From<gossip_proto::TagsError> for Failure {
             TagsError::TooLong { .. } => (Code::TagsTooLong, "use fewer or shorter tags; --name is one of them"),
             TagsError::Full => (Code::BytesFull, "use a larger --entries or --bytes"),
             TagsError::Left => (Code::Leaving, "start a new agent"),
+        };
+        Self::new(code, error.to_string(), hint)
+    }
+}
+
+impl From<gossip_proto::InterestError> for Failure {
+    fn from(error: gossip_proto::InterestError) -> Self {
+        use gossip_proto::InterestError;
+        let (code, hint) = match error {
+            InterestError::TooManyTopics { .. } => (Code::TagsTooLong, "subscribe to fewer, or to all"),
+            InterestError::TagsTooLong { .. } => (Code::TagsTooLong, "use fewer topics, or fewer or shorter tags"),
+            InterestError::Left => (Code::Leaving, "talk to another agent"),
+        };
+        Self::new(code, error.to_string(), hint)
+    }
+}
+
+impl From<gossip_proto::RestoreError> for Failure {
+    fn from(error: gossip_proto::RestoreError) -> Self {
+        use gossip_proto::RestoreError;
+        let larger = "start the agent with larger tables: --entries, --bytes, --value-len-max";
+        let (code, hint) = match error {
+            RestoreError::Damaged => (Code::BadData, "export it anew"),
+            RestoreError::ValueLen { .. } => (Code::ValueTooLong, larger),
+            RestoreError::EntriesFull { .. } => (Code::EntriesFull, larger),
+            RestoreError::BytesFull { .. } => (Code::BytesFull, larger),
         };
         Self::new(code, error.to_string(), hint)
     }

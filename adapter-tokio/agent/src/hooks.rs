@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::time;
 
 use crate::agent::Log;
-use crate::api::{self, MemberChange};
+use crate::api::{self, EntryChange, MemberChange};
 use crate::view;
 
 /// What a command can be run on.
@@ -41,8 +41,10 @@ pub(crate) enum Occasion {
     SelfJoined,
     /// This agent's farewell has gone out.
     SelfLeft,
-    /// An entry changed.
+    /// An entry changed, or expired.
     Entry,
+    /// An entry's time to live is over.
+    Expired,
     /// A message came.
     Message,
     /// Messages were missed for good.
@@ -65,6 +67,8 @@ pub(crate) enum Occasion {
     HorizonPassed,
     /// Entries were dropped for want of room.
     Shed,
+    /// Two members at least take the time to be another.
+    ClockDiffers,
     /// Events were lost.
     Lagged,
 }
@@ -86,6 +90,7 @@ impl Occasion {
                 MemberChange::Updated => Self::Updated,
                 MemberChange::Evicted => Self::Evicted,
             },
+            api::Event::Entry { change: EntryChange::Expired, .. } => Self::Expired,
             api::Event::Entry { .. } => Self::Entry,
             api::Event::Message { .. } => Self::Message,
             api::Event::Missed { .. } => Self::Missed,
@@ -98,6 +103,7 @@ impl Occasion {
             api::Event::Asleep => Self::Asleep,
             api::Event::HorizonPassed => Self::HorizonPassed,
             api::Event::Shed => Self::Shed,
+            api::Event::ClockDiffers { .. } => Self::ClockDiffers,
             api::Event::Lagged { .. } => Self::Lagged,
         })
     }
@@ -140,7 +146,8 @@ impl Hook {
             };
             let Some(event) = event else { continue };
             let Some(occasion) = Occasion::of(&event) else { continue };
-            if self.on == Occasion::Any || self.on == occasion {
+            let wider = matches!((self.on, occasion), (Occasion::Any, _) | (Occasion::Entry, Occasion::Expired));
+            if wider || self.on == occasion {
                 if let Err(why) = self.once(occasion, &event).await {
                     log.warn(format_args!("`{}`: {why}", self.command));
                 }

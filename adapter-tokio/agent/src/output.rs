@@ -61,6 +61,7 @@ pub(crate) fn info(info: &api::Info) -> String {
                 .to_lowercase(),
         ),
         ("convergence".into(), convergence(&info.convergence)),
+        ("topics".into(), topics(info.topics.as_deref())),
         ("members".into(), used(&info.tables.members)),
         ("entries".into(), used(&info.tables.entries)),
         ("bytes".into(), used(&info.tables.bytes)),
@@ -140,6 +141,37 @@ pub(crate) fn got(got: &api::Got) -> String {
         text += &format!("\n(without {}, whose place another entry needs)", got.hidden.join(", "));
     }
     text
+}
+
+/// An entry with all that is known of its values.
+pub(crate) fn meta(got: &api::Got) -> String {
+    let Some(entry) = &got.entry else { return String::new() };
+    let header = ["VALUE", "STAMP", "WRITER", "ENDS"];
+    let rows = entry.values.iter().map(|version| {
+        let ends = version.ends_unix_s.map_or("-".into(), |ends| ends.to_string());
+        [version.value.to_string(), version.stamp_us.to_string(), version.writer.clone(), ends]
+    });
+    let siblings = entry.values.len().saturating_sub(1);
+    let kind = format!("{:?}", entry.kind).to_lowercase();
+    format!("{}: {kind}, {siblings} siblings\n{}", printable(&entry.key), table(header, rows))
+}
+
+pub(crate) fn elements(set: &api::Elements) -> String {
+    set.elements.iter().map(|element| format!("{element}\n")).collect()
+}
+
+pub(crate) fn topics(topics: Option<&[api::Topic]>) -> String {
+    let Some(topics) = topics else { return "all topics".into() };
+    let words = topics.iter().map(|api::Topic { topic, ceiling }| match ceiling {
+        32 => topic.clone(),
+        part => format!("{topic} ({part}/32 of it, for want of room)"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// What a wait came to, to stand behind what was written.
+pub(crate) fn holders(holders: Option<api::Holders>) -> String {
+    holders.map_or(String::new(), |held| format!(", and {} of {} live members hold it", held.confirmed, held.live))
 }
 
 pub(crate) fn merged(merged: &api::Merged) -> String {

@@ -1,11 +1,12 @@
 //! What a node holds, in the words of the schema. Decides nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use gossip_proto as proto;
 use gossip_proto::{Instant, Node, NodeId};
-use gossip_tokio::{Event, Handle};
+use gossip_tokio::{EntryEvent, Event, Handle};
+use serde_json::Value;
 
 use crate::api;
 use crate::cli::Kind;
@@ -53,7 +54,7 @@ pub(crate) fn convergence(handle: &Handle) -> api::Convergence {
     handle.read(|node| convergence_of(node, now))
 }
 
-pub(crate) fn info(handle: &Handle, about: &About) -> api::Info {
+pub(crate) fn info(handle: &Handle, about: &About, wanted: Option<&[String]>) -> api::Info {
     let (now, socket) = (handle.now(), handle.socket_stats());
     let socket = [
         ("sent", socket.sent),
@@ -87,9 +88,53 @@ pub(crate) fn info(handle: &Handle, about: &About) -> api::Info {
             bytes: used(node.bytes_used()),
         },
         limits: about.limits,
+        topics: topics(node, wanted),
         stats: node.stats().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         socket: socket.map(|(name, count)| (name.to_owned(), count)).into(),
     })
+}
+
+/// What is subscribed to, and how much of it there is room for.
+pub(crate) fn topics(node: &Node<'_>, wanted: Option<&[String]>) -> Option<Vec<api::Topic>> {
+    let topic = |name: &String| api::Topic { topic: name.clone(), ceiling: node.ceiling(name.as_bytes()) };
+    Some(wanted?.iter().map(topic).collect())
+}
+
+/// Whether it is an entry of its own, and neither a part of a counter nor an element of a set.
+pub(crate) fn is_whole(entry: &proto::Entry<'_>) -> bool {
+    !matches!(entry.kind(), proto::Kind::Counter | proto::Kind::Set)
+}
+
+/// The entries, counters and sets whose keys begin with a prefix, by key.
+pub(crate) fn list(node: &Node<'_>, prefix: &[u8]) -> Vec<api::Entry> {
+    let (mut entries, mut sets, mut counters) = (Vec::new(), BTreeMap::<&[u8], Vec<_>>::new(), BTreeSet::new());
+    for held in node.scan(prefix) {
+        match held.kind() {
+            proto::Kind::Counter => _ = counters.insert(held.key()),
+            proto::Kind::Set => sets.entry(held.key()).or_default().push(value_of(held.part())),
+            _ => entries.push(entry(held)),
+        }
+    }
+    let many = |key: &[u8], kind, value| api::Entry {
+        key: String::from_utf8_lossy(key).into_owned(),
+        value,
+        kind,
+        values: Vec::new(),
+    };
+    entries.extend(counters.into_iter().filter_map(|key| Some(many(key, Kind::Counter, node.counter(key)?.into()))));
+    entries.extend(sets.into_iter().map(|(key, elements)| many(key, Kind::Set, sorted(elements).into())));
+    entries.sort_by(|a, b| (&a.key, a.kind as u8).cmp(&(&b.key, b.kind as u8)));
+    entries
+}
+
+/// The elements of a set, in an order that is the same everywhere.
+pub(crate) fn elements(node: &Node<'_>, key: &[u8]) -> Vec<Value> {
+    sorted(node.set_members(key).map(value_of).collect())
+}
+
+fn sorted(mut elements: Vec<Value>) -> Vec<Value> {
+    elements.sort_by_cached_key(Value::to_string);
+    elements
 }
 
 pub(crate) fn entry(entry: proto::Entry<'_>) -> api::Entry {
@@ -107,14 +152,32 @@ pub(crate) fn entry_at(node: &Node<'_>, key: &str) -> Option<api::Entry> {
 }
 
 /// An event with the state that the entry has now, which may be newer than the event.
-pub(crate) fn entry_event(handle: &Handle, key: &[u8], conflict: bool) -> api::Event {
-    let values = handle.read(|node| node.get(key).map_or_else(Vec::new, |entry| versions(&entry)));
+pub(crate) fn entry_event(handle: &Handle, event: &EntryEvent) -> api::Event {
+    let (values, value, element) = handle.read(|node| match event.kind {
+        proto::Kind::Counter => (Vec::new(), node.counter(&event.key).map(Value::from), None),
+        proto::Kind::Set => {
+            let element = value_of(&event.part);
+            let held = node.set_contains(&event.key, &event.part);
+            (Vec::new(), held.then(|| element.clone()), Some(element))
+        }
+        _ => {
+            let values = node.get(&event.key).map_or_else(Vec::new, |entry| versions(&entry));
+            let value = values.first().map(|newest| newest.value.clone());
+            (values, value, None)
+        }
+    });
     api::Event::Entry {
-        key: String::from_utf8_lossy(key).into_owned(),
-        change: if values.is_empty() { api::EntryChange::Deleted } else { api::EntryChange::Put },
-        value: values.first().map(|newest| newest.value.clone()),
+        key: String::from_utf8_lossy(&event.key).into_owned(),
+        kind: kind_out(event.kind),
+        element,
+        change: match (&value, event.change) {
+            (Some(_), _) => api::EntryChange::Put,
+            (None, proto::EntryChange::Expired) => api::EntryChange::Expired,
+            (None, _) => api::EntryChange::Deleted,
+        },
+        value,
         values,
-        conflict,
+        conflict: event.conflict,
     }
 }
 
@@ -145,7 +208,11 @@ pub(crate) fn event(handle: &Handle, event: &Event) -> Option<api::Event> {
             value: value_of(bytes),
         },
         Event::Missed { origin, count } => api::Event::Missed { origin: life(*origin), count: *count },
-        Event::Entry { key, conflict, .. } => entry_event(handle, key, *conflict),
+        Event::ClockDiffers { ahead, by } => api::Event::ClockDiffers { ahead: *ahead, by_ms: by.as_millis() as u64 },
+        Event::Entry { key, kind, part, change, conflict } => {
+            let (kind, change, conflict) = (*kind, *change, *conflict);
+            entry_event(handle, &EntryEvent { key: key.clone(), kind, part: part.clone(), change, conflict })
+        }
         Event::Member { id, change: what } => handle.read(|node| api::Event::Member {
             id: id.to_string(),
             name: name(node, *id),
@@ -169,16 +236,25 @@ pub(crate) fn change(change: proto::MemberChange) -> api::MemberChange {
     }
 }
 
-pub(crate) fn kind_in(kind: Kind) -> proto::Kind {
+/// `None` for kinds that are written by verbs of their own.
+pub(crate) fn kind_in(kind: Kind) -> Option<proto::Kind> {
     match kind {
-        Kind::Register => proto::Kind::Register,
-        Kind::Siblings => proto::Kind::Siblings,
+        Kind::Register => Some(proto::Kind::Register),
+        Kind::Siblings => Some(proto::Kind::Siblings),
+        Kind::Max => Some(proto::Kind::Max),
+        Kind::Min => Some(proto::Kind::Min),
+        Kind::Counter | Kind::Set | Kind::App => None,
     }
 }
 
 pub(crate) fn kind_out(kind: proto::Kind) -> Kind {
     match kind {
         proto::Kind::Siblings => Kind::Siblings,
+        proto::Kind::Max => Kind::Max,
+        proto::Kind::Min => Kind::Min,
+        proto::Kind::Counter => Kind::Counter,
+        proto::Kind::Set => Kind::Set,
+        proto::Kind::App(_) => Kind::App,
         _ => Kind::Register,
     }
 }
@@ -195,6 +271,7 @@ fn member(member: &proto::Member<'_>, own: NodeId, disagreeing: &BTreeSet<NodeId
         proto::MemberState::Dead => api::State::Dead,
         proto::MemberState::Left => api::State::Left,
     };
+    let agrees = matches!(state, api::State::Alive | api::State::Suspect).then(|| !disagreeing.contains(&member.id));
     api::Member {
         id: member.id.to_string(),
         name: member.tag("name").map(Into::into),
@@ -206,7 +283,8 @@ fn member(member: &proto::Member<'_>, own: NodeId, disagreeing: &BTreeSet<NodeId
         rtt_us: member.rtt.map(|rtt| rtt.as_micros() as u64),
         heard_ms_ago: member.heard.map(|at| ms_since(now, at)),
         via: member.via.map(|relay| relay.to_string()),
-        agrees: matches!(state, api::State::Alive | api::State::Suspect).then(|| !disagreeing.contains(&member.id)),
+        agrees,
+        lag_ms: agrees.and_then(|agrees| if agrees { Some(0) } else { member.agreed.map(|at| ms_since(now, at)) }),
     }
 }
 
@@ -227,6 +305,7 @@ fn versions(entry: &proto::Entry<'_>) -> Vec<api::Version> {
         value: value_of(value.bytes),
         stamp_us: value.stamp,
         writer: life(value.writer),
+        ends_unix_s: value.ends,
     };
     entry.values().map(version).collect()
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use super::swarm::Trouble;
@@ -28,6 +28,8 @@ pub(super) struct Agent {
     pub(super) ready: Ready,
     pub(super) client: Control,
     child: Child,
+    /// Open for as long as the demo lives: the agent ends when it is not, however the demo ended.
+    _stdin: Option<ChildStdin>,
     errors: Tail,
 }
 
@@ -42,19 +44,20 @@ impl Agent {
         let failed = |why: String| Failure::new(Code::Other, format!("{name} did not start: {why}"), HINT_START);
         let program = std::env::current_exe().map_err(|why| failed(why.to_string()))?;
         let mut command = Command::new(program);
-        command.args(["agent", "--swarm", swarm, "--name", name, "--ready-json"]);
+        command.args(["agent", "--swarm", swarm, "--name", name, "--ready-json", "--end-with-stdin"]);
         command.args(["--bind", "127.0.0.1:0", "--control", "127.0.0.1:0", "--advertise", &advertise.to_string()]);
         command.args(["--interval", INTERVAL, "--probe-interval", PROBE_INTERVAL]);
         if join != advertise {
             command.args(["--join", &join.to_string()]);
         }
         command.env_remove("GOSSIP_TOKEN").env_remove("GOSSIP_CONTROL").kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|why| failed(why.to_string()))?;
         let errors = Tail::default();
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(errors.clone().follow(stderr));
         }
+        let stdin = child.stdin.take();
         let stdout = child.stdout.take().ok_or_else(|| failed("it has no standard output".into()))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = timeout(READY_TIMEOUT, lines.next_line()).await.map_err(|_| failed("it is never ready".into()))?;
@@ -62,7 +65,7 @@ impl Agent {
         let ready: Ready = serde_json::from_str(&line).map_err(|why| failed(format!("{why} in {line:?}")))?;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let client = Control { name, client: Client::new(ready.control.clone(), None) };
-        Ok(Self { name, ready, client, child, errors })
+        Ok(Self { name, ready, client, child, _stdin: stdin, errors })
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -116,7 +119,7 @@ impl Control {
     }
 
     pub(super) async fn set(&self, key: &str, value: Value, kind: Option<Kind>) -> Result<()> {
-        let set = Set { key: key.into(), value, hex: None, kind, urgent: false };
+        let set = Set { key: key.into(), value, hex: None, kind, urgent: false, ttl_ms: None, wait: None };
         self.post::<SetDone>("/v1/set", &set).await.map(drop)
     }
 

@@ -51,6 +51,19 @@ fn every_step_holds() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_leaves_nothing_behind() {
+    assert_eq!(ended_by("-TERM", 100), Some(1));
+}
+
+/// Nobody is left to end the agents: they notice by themselves, say farewell, and end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_kill_leaves_nothing_behind() {
+    assert_eq!(ended_by("-KILL", 600), None);
+}
+
+/// Ends a demo in its midst, and waits so many steps of 20 ms for its agents to be gone.
+#[cfg(target_os = "linux")]
+fn ended_by(signal: &str, patience: u32) -> Option<i32> {
     let mut child = demo(&[]).stdout(Stdio::piped()).spawn().expect("the program runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut agents = Vec::new();
@@ -58,18 +71,19 @@ fn a_signal_leaves_nothing_behind() {
         agents.extend(pids(&lines.next().expect("it goes on").expect("UTF-8")));
     }
     assert!(agents.iter().all(|&pid| runs(pid)));
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
     assert!(killed.success());
     lines.for_each(drop);
-    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    let code = child.wait().expect("it ends").code();
     for pid in agents {
-        for _ in 0..100 {
+        for _ in 0..patience {
             if runs(pid) {
                 thread::sleep(Duration::from_millis(20));
             }
         }
         assert!(!runs(pid), "process {pid} is left behind");
     }
+    code
 }
 
 /// The processes that the narration names.

@@ -67,3 +67,19 @@ fn a_command_for_no_event_is_refused() {
     assert_eq!(refused.exit, 2);
     assert!(refused.err.contains("--on dies: no such event; known are any, joined"), "{}", refused.err);
 }
+
+#[test]
+fn what_expires_is_told_by_its_own_name_and_as_an_entry() {
+    let path = |name: &str| {
+        std::env::temp_dir().join(format!("gossip-expired-{}-{name}", std::process::id())).to_str().unwrap().to_owned()
+    };
+    let (expired, entry) = (path("expired"), path("entry"));
+    let (on_expired, on_entry) = (format!("cat >> {expired}"), format!("cat >> {entry}"));
+    let agent = Agent::start(&["--on", "expired", &on_expired, "--on", "entry", &on_entry]);
+    agent.json(&["set", "k", "1", "--ttl", "1s"]);
+    for file in [&expired, &entry] {
+        let text = || fs::read_to_string(file).unwrap_or_default();
+        until("the end of it", || text().contains(r#""change":"expired""#));
+        fs::remove_file(file).unwrap();
+    }
+}

@@ -42,7 +42,7 @@ fn members_and_topology() {
     let member = |name: &str, nth: &str, own: bool| {
         json!({
             "id": "…", "name": name, "addr": "…", "state": "alive", "own": own, "incarnation": 0,
-            "tags": {"name": name, "nth": nth}, "rtt_us": "#", "heard_ms_ago": "#", "via": null, "agrees": true
+            "tags": {"name": name, "nth": nth}, "rtt_us": "#", "heard_ms_ago": "#", "via": null, "agrees": true, "lag_ms": 0
         })
     };
     let members = json!([member("n0", "0", true), member("n1", "1", false)]);
@@ -72,9 +72,9 @@ fn info() {
         "tables": {"members": {"used": 1, "max": 8}, "entries": {"used": 1, "max": 64}, "bytes": null},
         "limits": {
             "key_len_max": 255, "content_len_max": "#", "depth_max": 60, "tags_len_max": 255, "contacts_max": 8,
-            "body_len_max": 4_194_304, "watchers_max": 64, "value_len_max": 8_192
+            "body_len_max": 4_194_304, "watchers_max": 64, "connections_max": 256, "value_len_max": 8_192
         },
-        "stats": "{#}", "socket": "{#}"
+        "topics": null, "stats": "{#}", "socket": "{#}"
     });
     assert_eq!(info, expected);
 }
@@ -85,7 +85,7 @@ fn entries() {
     assert_eq!(agent.run(&["set", "a/b", "[1, 2]", "--json"]).out, "{\"key\":\"a/b\",\"kind\":\"register\"}\n");
     let entry = json!({
         "key": "a/b", "value": [1, 2], "kind": "register",
-        "values": [{"value": [1, 2], "stamp_us": "#", "writer": "…"}]
+        "values": [{"value": [1, 2], "stamp_us": "#", "writer": "…", "ends_unix_s": null}]
     });
     let got = json!({"key": "a/b", "value": [1, 2], "entry": entry, "hidden": []});
     assert_eq!(masked(agent.json(&["get", "a/b"])), got);

@@ -119,3 +119,24 @@ fn requests_and_streams_are_bounded() {
         ask(&agent, "GET /v1/converged?wait_ms=1 HTTP/1.1\r\nhost: localhost", "").0 == 200
     });
 }
+
+#[test]
+fn connections_are_bounded() {
+    let agent = Agent::start(&[]);
+    let max = agent.json(&["info"])["limits"]["connections_max"].as_u64().unwrap();
+    let mut idle: Vec<_> = (0..max).map(|_| TcpStream::connect(&agent.control).unwrap()).collect();
+    let mut more = TcpStream::connect(&agent.control).unwrap();
+    more.write_all(b"GET /v1/info HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    more.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut first = [0; 12];
+    assert!(more.read_exact(&mut first).is_err(), "it waits");
+    #[cfg(target_os = "linux")]
+    {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", agent.child.id())).unwrap().count() as u64;
+        assert!((max..max + 32).contains(&open), "{open} files are open");
+    }
+    idle.pop();
+    more.set_read_timeout(Some(PATIENCE)).unwrap();
+    more.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+}

@@ -45,6 +45,12 @@ const FIGURES: &[(&str, &[&str])] = &[
     ("storm", &["all_know_s", "contact_bytes"]),
     ("poison", &["poison_s"]),
     ("view", &["in_degree_mean", "dead_out_s"]),
+    (
+        "repair",
+        &["repair_bytes", "repair_bytes_with_versions", "repair_messages", "repair_datagrams", "repair_entries"],
+    ),
+    ("churn", &["converged_s", "writes", "conflicts", "removed"]),
+    ("publish", &["messages", "deliveries", "duplicates", "missed", "gaps_told", "delivered_max_s", "joiner_s"]),
     ("skew", &["converged_s", "healed_s", "refused_stamps"]),
 ];
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::agents::{Agent, collect, program, until};
 
-struct Stream(Child, Arc<Mutex<String>>);
+pub(crate) struct Stream(Child, Arc<Mutex<String>>);
 
 impl Stream {
-    fn open(agent: &Agent, args: &[&str]) -> Self {
+    pub(crate) fn open(agent: &Agent, args: &[&str]) -> Self {
         let mut command = program();
         command.args(args).args(["--control", &agent.control]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -25,7 +25,7 @@ impl Stream {
     }
 
     #[track_caller]
-    fn sees(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+    pub(crate) fn sees(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         until(what, || self.lines().iter().any(&holds));
     }
 
