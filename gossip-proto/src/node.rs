@@ -5,6 +5,7 @@ mod catchup;
 mod common;
 mod errand;
 mod forward;
+mod guests;
 mod input;
 mod interest;
 mod isolation;
@@ -41,6 +42,7 @@ use crate::wire::{Envelope, Table};
 
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
+use guests::Guests;
 use interest::Shedding;
 use lifetimes::Floor;
 pub use receipts::Holders;
@@ -167,11 +169,13 @@ pub struct Node<'a> {
     paths: Paths,
     forwards: Forwards,
     foreign: Foreign,
-    /// When somebody of whom a sample was told was last pinged.
+    /// When somebody of whom a sample was told was last pinged, and when anybody last pinged this node.
     looked_at: Instant,
+    pinged_at: Instant,
     contacts: Contacts,
     direct: heapless::Deque<Direct, DIRECT_MAX>,
     replies: Replies,
+    guests: Guests,
     receipts: Receipts,
     shedding: Shedding,
     pulls: Pulls,
@@ -359,9 +363,11 @@ impl<'a> Node<'a> {
             forwards: Forwards::default(),
             foreign: Foreign::default(),
             looked_at: Instant::ZERO,
+            pinged_at: Instant::ZERO,
             contacts: Contacts::default(),
             direct: heapless::Deque::new(),
             replies: Replies::default(),
+            guests: Guests::default(),
             receipts: Receipts::default(),
             shedding: Shedding::default(),
             pulls: Pulls::default(),

@@ -36,13 +36,15 @@ impl Foreign {
     /// Takes in what was said of a stranger, to be passed on so many times.
     pub(crate) fn report(&mut self, now: Instant, report: &Report, left: u8) -> bool {
         let Report { id, incarnation, state, by } = *report;
-        if !self.is_new(now, id, incarnation, state) {
+        // Who else suspects it makes the suspicion shorter: four of them are passed on, as many as can be of use.
+        let voice = if state == MemberState::Suspect { by.0 as u8 & 3 } else { 0 };
+        if !self.is_new(now, id, incarnation, state, voice) {
             return false;
         }
         match self.rumors.iter_mut().find(|rumor| rumor.id == id) {
             Some(rumor) => {
                 let same = incarnation == rumor.incarnation;
-                if newer(incarnation, rumor.incarnation) || same && state > rumor.state {
+                if newer(incarnation, rumor.incarnation) || same && state >= rumor.state {
                     *rumor = Rumor { incarnation, state, by, left, ..*rumor };
                 }
             }
@@ -52,14 +54,14 @@ impl Foreign {
     }
 
     /// Whether this was not said within the last period or two; it is noted.
-    fn is_new(&mut self, now: Instant, id: NodeId, incarnation: u32, state: MemberState) -> bool {
+    fn is_new(&mut self, now: Instant, id: NodeId, incarnation: u32, state: MemberState, voice: u8) -> bool {
         let period = Tick::at(now).0 / PERIOD;
         if period != self.period {
             self.seen = [[0; 16], if period == self.period.wrapping_add(1) { self.seen[0] } else { [0; 16] }];
             self.period = period;
         }
         // Fibonacci hashing: ids are random, and an attacker gains nothing by a collision that silence would not give.
-        let mixed = id.0 ^ u64::from(incarnation).rotate_left(32) ^ ((state as u64) << 17);
+        let mixed = id.0 ^ u64::from(incarnation).rotate_left(32) ^ ((state as u64) << 17) ^ (u64::from(voice) << 23);
         let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let bits = [hash >> 55, hash >> 46 & 511];
         let held = |filter: &[u32; 16]| bits.iter().all(|bit| filter[(bit >> 5) as usize & 15] >> (bit & 31) & 1 == 1);
@@ -86,7 +88,7 @@ impl Foreign {
                 }
                 return newer;
             }
-            None => news && self.is_new(now, id, incarnation, state),
+            None => news && self.is_new(now, id, incarnation, state, 0),
         };
         if newest {
             self.push(rumor);

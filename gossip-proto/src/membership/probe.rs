@@ -15,7 +15,6 @@ use crate::time::{Instant, micros};
 /// The probe room.
 #[derive(Debug, Default)]
 pub(crate) struct Prober {
-    position: usize,
     /// Whom to probe before going on with the pass.
     first: Option<u32>,
     current: Option<Probe>,
@@ -69,17 +68,14 @@ impl Prober {
                 return Some(ix);
             }
         }
-        let peers = members.peers();
-        if self.position >= peers {
-            self.position = 0;
-        }
+        let (peers, passed) = members.pass();
         if peers == 0 {
             return None;
         }
-        let other = self.position + rng.below((peers - self.position) as u32) as usize;
-        members.swap_peers(self.position, other);
-        self.position += 1;
-        members.peer(self.position - 1)
+        let other = passed + rng.below((peers - passed) as u32) as usize;
+        members.swap_peers(passed, other);
+        members.pass_one();
+        members.peer(passed)
     }
 
     /// Puts a member at the front.
@@ -137,6 +133,11 @@ impl Prober {
         // Which of several pings was answered is not known (Karn's rule).
         let measured = from == probe.target && probe.pings == 1;
         Some((probe.target, measured.then(|| now - probe.sent)))
+    }
+
+    /// Whether a relay said that the probe under way got no answer there either.
+    pub(crate) fn is_nacked(&self) -> bool {
+        self.current.is_some_and(|probe| probe.nacks > 0)
     }
 
     /// Ends the probe under way, and says whom it did not reach, and how many relays did not even say that.

@@ -39,6 +39,8 @@ pub(crate) struct Members<'a> {
     free: Link,
     fresh: usize,
     peers: usize,
+    /// How many of them, at the front of the permutation, this pass has been over.
+    passed: usize,
     /// The epoch of our own root, and how many peers have told the same root in it.
     epoch: u32,
     agreeing: usize,
@@ -78,6 +80,7 @@ impl<'a> Members<'a> {
             free: Link::NONE,
             fresh: 0,
             peers: 0,
+            passed: 0,
             epoch: 1,
             agreeing: 0,
             lagged: false,
@@ -439,6 +442,19 @@ impl<'a> Members<'a> {
         self.set_peer(b, at_a);
     }
 
+    /// How many peers there are, and how many of them, at the front, the pass has been over: fewer, if there are any.
+    pub(crate) fn pass(&mut self) -> (usize, usize) {
+        if self.passed >= self.peers {
+            self.passed = 0;
+        }
+        (self.peers, self.passed)
+    }
+
+    /// The pass has been over one more.
+    pub(crate) fn pass_one(&mut self) {
+        self.passed += 1;
+    }
+
     /// Every member in use, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &MemberSlot)> {
         self.slots.iter().take(self.fresh).enumerate().filter(|(_, slot)| slot.in_use)
@@ -472,11 +488,22 @@ impl<'a> Members<'a> {
             let last = self.peers;
             self.peers += 1;
             self.set_peer(last, ix);
+            if self.sample {
+                // It was heard just now: the pass goes on with those who were here before.
+                self.swap_peers(last, self.passed);
+                self.passed += 1;
+            }
         }
     }
 
     fn leave_peers(&mut self, ix: usize) {
-        let Some(position) = self.slots.get(ix).and_then(|slot| slot.position.get()) else { return };
+        let Some(mut position) = self.slots.get(ix).and_then(|slot| slot.position.get()) else { return };
+        if position < self.passed {
+            // The gap closes among those that were passed: whoever comes last is not taken for one of them.
+            self.passed -= 1;
+            self.swap_peers(position, self.passed);
+            position = self.passed;
+        }
         if let Some(last) = self.peer(self.peers.saturating_sub(1)) {
             self.set_peer(position, last);
         }
@@ -531,7 +558,14 @@ impl<'a> Members<'a> {
     /// Of a few random peers the one with the greatest rank, if the newcomer's is lower: drawn often enough, those with
     /// the lowest ranks of all remain.
     fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
-        self.sample = true;
+        if !core::mem::replace(&mut self.sample, true) {
+            // Whom a sample holds is no news for the others.
+            for ix in OWN + 1..self.fresh {
+                if self.slots.get(ix).is_some_and(|slot| slot.state == MemberState::Alive) {
+                    self.heat(ix, 0);
+                }
+            }
+        }
         let peers = self.peers.max(1) as u64;
         let mut greatest = (self.rank(newcomer), None);
         for _ in 0..RANK_LOOK {

@@ -26,20 +26,11 @@ pub(super) enum Errand {
         addr: Addr,
     },
     Join,
-    /// The question for an entry, to somebody who has no slot here.
-    Want(Key),
     /// Which entry's stamp is too far ahead, and what the time is here.
     Ahead(Key, u64),
-    /// An entry, for somebody who has no slot here.
-    Give(Key),
     /// What we know of the one who is there, and where we see it.
     Tell,
     Seen,
-    /// That we hold what was asked for by this number, to somebody who has no slot here.
-    Held(u32),
-    /// The question for messages, and the messages, for somebody who has no slot here: the first of 32, and which.
-    Missing(Key, u32),
-    GiveAll(Key, u32),
     /// Who we are and whom we know, for a newcomer who has no slot here.
     Welcome,
     /// Some of a sample, for somebody who asked, with a slot or without.

@@ -25,6 +25,8 @@ pub(super) struct Context {
     pub(super) sender: NodeId,
     /// The sender's slot, if there is one for it.
     pub(super) peer: Option<usize>,
+    /// By which number it is answered: its slot, or its place as a guest; none if all of these are taken.
+    pub(super) reply: Option<usize>,
     /// Whether a relay passed it on.
     pub(super) forwarded: bool,
     /// Whether the sender was not there before this datagram.
@@ -90,8 +92,9 @@ impl Node<'_> {
         }
         let (before, root, mut copied, mut seen) = (self.stats.entries_new, self.root, false, None);
         let mut fetches = false;
+        let reply = peer.or_else(|| self.guest(from, header.id));
         let mut context =
-            Context { now, from, sender: header.id, peer, forwarded, arrived, copies: false, root: header.root };
+            Context { now, from, sender: header.id, peer, reply, forwarded, arrived, copies: false, root: header.root };
         for message in messages.flatten() {
             if message == Message::Copies {
                 context.copies = !context.copies;
@@ -206,6 +209,7 @@ impl Node<'_> {
         }
         match *message {
             Message::Ping(number) => {
+                self.pinged_at = now;
                 self.errand(context.from, Some(context.sender), Errand::Ack(number));
                 self.tell_where(context);
             }
@@ -249,16 +253,10 @@ impl Node<'_> {
                 }
                 let held = self.store.find_hash(key).map(|slot| self.store.digest(slot));
                 if held != Some(digest) && self.wanted.ask(key, now) {
-                    match context.peer {
-                        Some(_) => self.owe_key(context.peer, Table::Entries, Task::Want, key),
-                        None => self.errand(context.from, Some(context.sender), Errand::Want(key)),
-                    }
+                    self.owe_key(context.reply, Table::Entries, Task::Want, key);
                 }
             }
-            Message::Want(key) => match context.peer {
-                Some(_) => self.owe_key(context.peer, Table::Entries, Task::Send, key),
-                None => self.errand(context.from, Some(context.sender), Errand::Give(key)),
-            },
+            Message::Want(key) => self.owe_key(context.reply, Table::Entries, Task::Send, key),
             Message::Root { table, digest } => {
                 if table == Table::Members && (digest == SAMPLE || self.members.is_sample()) {
                     return self.show_some(context, digest == SAMPLE);
@@ -289,17 +287,17 @@ impl Node<'_> {
                 self.note_equal(context, theirs.table, finding == Finding::Equal && theirs.from == 0);
                 match finding {
                     Finding::Equal if theirs.from == 0 => {
-                        self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
+                        self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
                     }
                     Finding::Widen(prefix) => {
-                        self.owe(context.peer, theirs.table, Task::Digests, prefix, theirs.from);
+                        self.owe(context.reply, theirs.table, Task::Digests, prefix, theirs.from);
                     }
                     Finding::Parts { closer, send } => {
                         if closer > 0 {
                             let task = Task::Closer { parts: closer, salt: theirs.salt };
-                            self.owe(context.peer, theirs.table, task, theirs.prefix, theirs.prefix.len());
+                            self.owe(context.reply, theirs.table, task, theirs.prefix, theirs.prefix.len());
                         }
-                        self.stream(context.peer, theirs.table, theirs.prefix, send);
+                        self.stream(context.reply, theirs.table, theirs.prefix, send);
                     }
                     Finding::Equal | Finding::Items { .. } => {}
                 }
@@ -309,25 +307,25 @@ impl Node<'_> {
                 self.session_heard(context, theirs.table);
                 match finding {
                     Finding::Equal if theirs.prefix == Prefix::ROOT => {
-                        self.owe(context.peer, theirs.table, Task::Root, Prefix::ROOT, 0);
+                        self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
                     }
                     Finding::Widen(prefix) if theirs.digests.is_empty() => {
                         let parts = self.tree(theirs.table, context.peer).parts(prefix);
-                        self.stream(context.peer, theirs.table, prefix, parts);
+                        self.stream(context.reply, theirs.table, prefix, parts);
                     }
                     Finding::Widen(prefix) => {
                         let span = self.tree(theirs.table, context.peer).span(prefix);
-                        self.owe(context.peer, theirs.table, Task::Digests, span, prefix.len());
+                        self.owe(context.reply, theirs.table, Task::Digests, span, prefix.len());
                     }
                     Finding::Items { send, lacking } => {
                         if send > 0 {
                             // Where it has something that we lack, what we hold may not be lacking there but be older.
                             let from = u8::from(lacking);
-                            self.owe(context.peer, theirs.table, Task::Copies(send), theirs.prefix, from);
+                            self.owe(context.reply, theirs.table, Task::Copies(send), theirs.prefix, from);
                         }
                         if lacking && !theirs.last {
                             let task = Task::Items { salt: theirs.salt };
-                            self.owe(context.peer, theirs.table, task, theirs.prefix, 0);
+                            self.owe(context.reply, theirs.table, task, theirs.prefix, 0);
                         }
                     }
                     Finding::Equal | Finding::Parts { .. } => {}
@@ -511,8 +509,8 @@ impl Node<'_> {
                 self.members.set_deadline(ix, Some(context.now + self.refuting_time()));
             }
             Verdict::Stale(ix) => {
-                if let Some(peer) = context.peer {
-                    self.tell(peer, ix);
+                if let Some(to) = context.reply {
+                    self.tell(to, ix);
                 }
             }
             Verdict::Own(incarnation) => self.refute(context.now, incarnation),
@@ -561,7 +559,10 @@ impl Node<'_> {
                 if state == MemberState::Alive { self.config.rumor_mult.div_ceil(2) } else { self.config.rumor_mult };
             self.members.heat(ix, transmissions(mult, live));
         }
-        self.rounds.hasten(now);
+        // That a sample holds somebody now is nothing to tell.
+        if news || !self.members.is_sample() {
+            self.rounds.hasten(now);
+        }
         self.session(Table::Members).resume();
         self.start_timers(now);
     }
@@ -633,7 +634,7 @@ impl Node<'_> {
                 return self.lower_a_ceiling(context.now);
             }
             Err(Refused::Unwanted) => return self.stats.entries_unwanted += 1,
-            Err(refused @ (Refused::Ended | Refused::Collected)) => return self.note_over(context.peer, refused),
+            Err(refused @ (Refused::Ended | Refused::Collected)) => return self.note_over(context.reply, refused),
             Err(_) => return self.stats.refused_entry += 1,
         };
         self.stats.conflicts += u64::from(merged.conflict);
@@ -648,7 +649,7 @@ impl Node<'_> {
                 }
                 if merged.lacks {
                     let key = self.store.key_hash(merged.slot);
-                    self.owe_key(context.peer, Table::Entries, Task::Send, key);
+                    self.owe_key(context.reply, Table::Entries, Task::Send, key);
                 }
             }
             Outcome::Known => self.stats.entries_known += 1,
@@ -657,7 +658,7 @@ impl Node<'_> {
                 let key = self.store.key_hash(merged.slot);
                 // An answer to a copy is one, too: no news.
                 let task = if context.copies { Task::Copy } else { Task::Send };
-                self.owe_key(context.peer, Table::Entries, task, key);
+                self.owe_key(context.reply, Table::Entries, task, key);
             }
         }
     }
@@ -719,14 +720,16 @@ impl Node<'_> {
     }
 
     pub(super) fn owe(&mut self, to: Option<usize>, table: Table, task: Task, prefix: Prefix, from: u8) {
-        if let Some(to) = to {
-            self.push_row(Row::new(to, table, task, prefix, from));
+        match to {
+            Some(to) => self.push_row(Row::new(to, table, task, prefix, from)),
+            None => self.stats.replies_dropped += 1,
         }
     }
 
     pub(super) fn owe_key(&mut self, to: Option<usize>, table: Table, task: Task, key: Key) {
-        if let Some(to) = to {
-            self.push_row(Row::of_key(to, table, task, key));
+        match to {
+            Some(to) => self.push_row(Row::of_key(to, table, task, key)),
+            None => self.stats.replies_dropped += 1,
         }
     }
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::input::Context;
 use super::output::{Filling, Rest};
-use super::{Errand, Lifecycle, Node};
+use super::{Lifecycle, Node};
 use crate::config::Spread;
 use crate::error::PublishError;
 use crate::event::Event;
@@ -125,23 +125,17 @@ impl Node<'_> {
                 continue;
             }
             let key = name_of(item.origin, base);
-            match context.peer {
-                Some(peer) => {
-                    self.push_row(Row::of_key(peer, Table::Messages, Task::Missing(ask), key).copies(context.copies));
-                }
-                None => self.errand(context.from(), Some(context.sender), Errand::Missing(key, ask)),
+            if let Some(to) = context.reply {
+                self.push_row(Row::of_key(to, Table::Messages, Task::Missing(ask), key).copies(context.copies));
             }
         }
     }
 
     pub(super) fn take_missing(&mut self, context: &Context, missing: &Missing) {
         let key = name_of(missing.origin, missing.base);
-        match context.peer {
-            Some(peer) => {
-                let task = Task::Give { wanted: missing.wanted, datagrams: GIVE_DATAGRAMS };
-                self.push_row(Row::of_key(peer, Table::Messages, task, key).copies(context.copies));
-            }
-            None => self.errand(context.from(), Some(context.sender), Errand::GiveAll(key, missing.wanted)),
+        if let Some(to) = context.reply {
+            let task = Task::Give { wanted: missing.wanted, datagrams: GIVE_DATAGRAMS };
+            self.push_row(Row::of_key(to, Table::Messages, task, key).copies(context.copies));
         }
     }
 

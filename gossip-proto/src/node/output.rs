@@ -12,9 +12,7 @@ use crate::slab::scope::Scope;
 use crate::spread::Class;
 use crate::state::origin_of;
 use crate::time::Instant;
-use crate::wire::{
-    Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Missing, Table, Writer, close,
-};
+use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
 
 /// Where a datagram goes.
 #[derive(Clone, Copy)]
@@ -158,6 +156,9 @@ impl Node<'_> {
             }
         }
         let first = first?;
+        if let Some((addr, id)) = self.guest_at(first) {
+            return Some(Destination { addr, id: Some(id), slot: Some(first), round: false, via: None, bare: false });
+        }
         let Some(slot) = self.members.get(first) else {
             self.replies.forget(first);
             self.rounds.reached(first);
@@ -220,14 +221,6 @@ impl Node<'_> {
             let pushed = if here {
                 let limit = credit.saturating_sub(used);
                 match direct.what {
-                    Errand::Give(key) => self.push_key(filling, Table::Entries, key, false, limit),
-                    // They may take all the room there is, but nobody's share.
-                    Errand::GiveAll(..) if credit < usize::MAX => None,
-                    Errand::GiveAll(key, wanted) => {
-                        let row = Row::new(0, Table::Messages, Task::Root, Prefix::of(key, Key::BITS), 0);
-                        _ = self.fill_give(filling, row, wanted, 0, limit);
-                        Some(0)
-                    }
                     Errand::Welcome => self.push_welcome(filling, limit),
                     Errand::Tell => direct.id.map_or(Some(0), |id| {
                         self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
@@ -271,12 +264,6 @@ impl Node<'_> {
             Errand::Seen => Message::Seen(direct.to),
             Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
             Errand::Ahead(key, now) => Message::Ahead { key, now },
-            Errand::Held(number) => Message::Held(number),
-            Errand::Want(key) | Errand::Give(key) => Message::Want(key),
-            Errand::Missing(key, wanted) | Errand::GiveAll(key, wanted) => {
-                let (origin, base) = origin_of(key);
-                Message::Missing(Missing { origin, base, wanted })
-            }
             Errand::Join | Errand::Welcome | Errand::Tell | Errand::Show => {
                 Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY))
             }

@@ -27,7 +27,7 @@ impl Node<'_> {
                 self.stats.entries_known += 1;
                 self.stats.conflicts += u64::from(conflict);
                 let key = self.store.key_hash(slot);
-                self.owe_key(context.peer, Table::Entries, Task::Send, key);
+                self.owe_key(context.reply, Table::Entries, Task::Send, key);
             }
             Ok(Worth::Wanted) => match context.peer {
                 Some(ix) if !self.pulls.lied(now, ix) => self.pull(context, ix, large),
@@ -105,10 +105,10 @@ impl Node<'_> {
     /// Somebody asks for a run of units of a version.
     pub(super) fn serve(&mut self, context: &Context, key: Key, of: u32, from: u16, end: u16) {
         let held = self.store.find_hash(key).and_then(|slot| self.store.large(slot));
-        let (Some(large), Some(ix)) = (held, context.peer) else { return };
+        let (Some(large), Some(ix)) = (held, context.reply) else { return };
         if large.short() != of {
             // It shall ask for what we have instead.
-            return self.owe_key(context.peer, Table::Entries, Task::Send, key);
+            return self.owe_key(context.reply, Table::Entries, Task::Send, key);
         }
         let wait = self.retry(ix) * 2;
         if !self.pulls.turn(context.now, ix, wait) || self.replies.chunks_to(ix) >= RUNS_MAX {

@@ -4,7 +4,6 @@
 //! Some members who have not are asked every gossip interval, until the application closes the receipt.
 
 use super::Node;
-use super::errand::Errand;
 use super::input::Context;
 use crate::error::ReceiptError;
 use crate::repair::{RECEIPTS_MAX, ROWS_MAX, Receipt, Row, Task, Watched};
@@ -89,14 +88,8 @@ impl Node<'_> {
     /// Somebody asks whether we hold a version, or something newer.
     pub(super) fn answer(&mut self, context: &Context, key: Key, stamp: u64, writer: u64, number: u32) {
         let holds = self.store.holds(key, stamp, writer);
-        match context.peer {
-            Some(ix) => {
-                let task = if holds { Task::Held { number } } else { Task::Want };
-                self.push_row(Row::of_key(ix, Table::Entries, task, key));
-            }
-            None if holds => self.errand(context.from, Some(context.sender), Errand::Held(number)),
-            None => self.errand(context.from, Some(context.sender), Errand::Want(key)),
-        }
+        let task = if holds { Task::Held { number } } else { Task::Want };
+        self.owe_key(context.reply, Table::Entries, task, key);
     }
 
     /// A member told our own root: it holds whatever is watched.

@@ -11,6 +11,25 @@ use crate::time::Instant;
 use crate::wire::MemberItem;
 
 impl Node<'_> {
+    /// By which number somebody without a slot is answered, if there is a place for one more.
+    pub(super) fn guest(&mut self, addr: Addr, id: NodeId) -> Option<usize> {
+        let first = self.members.capacity();
+        if let Some(place) = self.guests.find(addr, id) {
+            return Some(first + place);
+        }
+        let replies = &self.replies;
+        let ix = first + self.guests.seat(addr, id, |place| replies.first_to(first + place).is_some())?;
+        // What was going on with the one before is over.
+        self.pulls.forget(ix);
+        self.exchange.forget(ix);
+        Some(ix)
+    }
+
+    /// The guest of this number.
+    pub(super) fn guest_at(&self, ix: usize) -> Option<(Addr, NodeId)> {
+        self.guests.get(ix.checked_sub(self.members.capacity())?)
+    }
+
     /// Whether this is somebody else than the sender whom a sample does not hold.
     pub(super) fn is_stranger(&self, sender: NodeId, id: NodeId) -> bool {
         self.members.is_sample() && id != sender && self.members.find(id).is_none()
@@ -23,13 +42,38 @@ impl Node<'_> {
         // One per interval bounds what records that were made up can set off; a true one is shown again.
         let early =
             self.looked_at != Instant::ZERO && context.now < self.looked_at + self.config.gossip_interval / LOOKS;
-        if early || !self.members.admits(item.id) {
+        // Whom nobody pings, hardly anybody holds: it shows itself, to those too who have no place here.
+        if !self.is_unknown(context.now) && (early || !self.members.admits(item.id)) {
             self.stats.members_refused += 1;
             return;
         }
         self.looked_at = context.now;
         let number = self.rng.secret() as u32;
         self.errand(item.addr, Some(item.id), Errand::Ping(number));
+    }
+
+    /// Whether it seems that hardly any sample holds this node.
+    fn is_unknown(&self, now: Instant) -> bool {
+        self.members.is_sample() && now - self.pinged_at > self.config.probe_interval * UNPINGED_PROBES
+    }
+
+    /// Who seems to be unknown asks, with every probe, to be shown some to whom it can show itself.
+    pub(super) fn meet_more(&mut self, now: Instant) {
+        if self.is_unknown(now) {
+            self.rounds.hasten(now);
+        }
+    }
+
+    /// How much less this node trusts itself after a probe that failed, where so many relays did not say anything, and some
+    /// did or not. In a sample nobody tells that those are dead: one that speaks is proof enough that this node hears.
+    pub(super) fn blame(&self, missing: u8, nacked: bool) -> u8 {
+        if !self.config.lifeguard.nack {
+            1
+        } else if self.members.is_sample() {
+            u8::from(missing > 0 && !nacked)
+        } else {
+            missing
+        }
     }
 
     /// Passes on that somebody is alive whom this node does not hold.
@@ -65,7 +109,8 @@ impl Node<'_> {
     /// Somebody has joined here and is in this sample: that is news for the other samples.
     pub(super) fn announce_newcomer(&mut self, context: &Context, id: NodeId) {
         let Some(ix) = context.peer.filter(|_| context.arrived && id == context.sender) else { return };
-        if self.members.is_sample() {
+        // One after the other: of many who join at once the others make themselves known.
+        if self.members.is_sample() && self.members.hot().1 + self.foreign.len() == 0 {
             self.members.heat(ix, self.transmissions());
             self.rounds.hasten(context.now);
         }
@@ -77,5 +122,8 @@ pub(super) const SAMPLE: u64 = 0;
 /// A contact outside the sample is pinged once in so many searches for lost parts: all nodes may have the same contact, and
 /// at 10,000 nodes it hears 60 such pings per second.
 const GREET_TURNS: u32 = 32;
+/// After how many probe intervals without a ping a node takes it that hardly anybody holds it. As many hold a node as it
+/// holds, on average, and each pings one per interval: with the usual number, 1 of 3,000 waits that long.
+const UNPINGED_PROBES: u32 = 8;
 /// How many strangers are looked at per gossip interval, while records of them come in: 24 bytes each.
 const LOOKS: u32 = 8;

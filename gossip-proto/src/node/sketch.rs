@@ -39,7 +39,7 @@ impl Node<'_> {
     }
 
     pub(super) fn take_sketch(&mut self, context: &Context, message: &Sketch<'_>) {
-        let Some(peer) = context.peer else { return };
+        let Some(peer) = context.reply else { return };
         self.session_heard(context, Table::Entries);
         match *message {
             Sketch::Ask { count, cell, estimate } => self.answer_ask(context, peer, count, cell, estimate),

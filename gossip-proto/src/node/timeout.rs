@@ -141,6 +141,7 @@ impl Node<'_> {
         self.probe_failed(now);
         self.watch_isolation(now);
         self.check_paths();
+        self.meet_more(now);
         let Some(ix) = self.next_probe(now) else { return self.probe_nobody(now) };
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now + self.probe_wait(now));
@@ -206,10 +207,11 @@ impl Node<'_> {
     }
 
     fn probe_failed(&mut self, now: Instant) {
+        let nacked = self.prober.is_nacked();
         let Some((target, missing)) = self.prober.fail() else { return };
         self.stats.probes_failed += 1;
         if self.config.lifeguard.health {
-            self.health.worse(if self.config.lifeguard.nack { missing } else { 1 });
+            self.health.worse(self.blame(missing, nacked));
         }
         self.accuse(now, target);
     }

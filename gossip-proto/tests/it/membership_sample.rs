@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use gossip_proto::sim::{Happening, Network, Setup};
-use gossip_proto::{Addr, Config, Event, Instant, MemberChange, Memory, Node, NodeId, Seed};
+use gossip_proto::{Addr, Config, Event, Instant, MemberChange, Memory, Node, NodeId, PutOptions, Seed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,4 +123,63 @@ fn who_went_before_it_was_told_of_joins_when_it_comes_back() {
     let later = Instant::ZERO + 5 * SECOND;
     b.join(later, addrs[0]).unwrap();
     assert_eq!(talk(&mut a, &mut b, later), [MemberChange::Joined]);
+}
+
+#[test]
+fn who_has_no_slot_is_answered_all_the_same() {
+    let addrs = [Addr::new(b"a").unwrap(), Addr::new(b"b").unwrap(), Addr::new(b"c").unwrap()];
+    let config = || Config::lan("stranger");
+    let mut strangers = 0;
+    for id in 3..13 {
+        let (mut small, mut at_b, mut at_c) =
+            (Memory::<2, 8, 1024>::new(), Memory::<4, 8, 1024>::new(), Memory::<4, 8, 1024>::new());
+        let mut nodes = [
+            Node::new(NodeId(1), addrs[0], config(), &mut small, Seed::new([1; 32])).unwrap(),
+            Node::new(NodeId(2), addrs[1], config(), &mut at_b, Seed::new([2; 32])).unwrap(),
+            Node::new(NodeId(id), addrs[2], config(), &mut at_c, Seed::new([3; 32])).unwrap(),
+        ];
+        let mut now = Instant::ZERO;
+        // The second never hears the third: only the first can give it what was written before it came.
+        let mut run = |nodes: &mut [Node<'_>; 3], time: Duration| {
+            let (end, mut buf) = (now + time, [0; 1400]);
+            while now < end {
+                now = now + SECOND / 100;
+                for from in 0..3 {
+                    nodes[from].handle_timeout(now);
+                    while let Some((to, len)) =
+                        nodes[from].poll_transmit(now, &mut buf).map(|out| (out.to, out.payload.len()))
+                    {
+                        let to = addrs.iter().position(|addr| *addr == to).unwrap();
+                        if from + to != 3 {
+                            let _ = nodes[to].handle_datagram(now, addrs[from], &mut buf[..len]);
+                        }
+                    }
+                    while nodes[from].poll_event().is_some() {}
+                }
+            }
+            now
+        };
+        nodes[1].join(Instant::ZERO, addrs[0]).unwrap();
+        let at = run(&mut nodes, 2 * SECOND);
+        nodes[0].put(at, b"key", b"written before", PutOptions::new()).unwrap();
+        let at = run(&mut nodes, 60 * SECOND);
+        nodes[2].join(at, addrs[0]).unwrap();
+        run(&mut nodes, SECOND / 2);
+        strangers += u32::from(nodes[0].members().all(|member| member.id != NodeId(id)));
+        run(&mut nodes, 5 * SECOND);
+        assert!(nodes[2].get(b"key").is_some(), "{id} was not answered");
+    }
+    assert!(strangers > 0, "all had a slot");
+}
+
+#[test]
+fn everybody_is_in_some_sample_and_is_told_of_what_is_written() {
+    for seed in 1..4 {
+        let mut net = swarm(seed, 300, 16);
+        let held: BTreeSet<usize> = (0..300).flat_map(|node| view(&net, node)).collect();
+        assert_eq!(held.len(), 300, "seed {seed}");
+        net.with(7, |node, now| node.put(now, b"key", b"value", PutOptions::new())).unwrap();
+        let all = |net: &mut Network| (0..300).all(|node| net.node(node).unwrap().get(b"key").is_some());
+        assert!(net.run_to(5 * SECOND, all), "seed {seed}");
+    }
 }

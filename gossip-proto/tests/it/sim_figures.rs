@@ -235,9 +235,12 @@ fn sim_figures_storm() {
 #[ignore = "takes minutes"]
 fn sim_figures_view() {
     let view = number("VIEW", 32) as usize;
-    for nodes in sizes(&[64, 256]) {
+    for nodes in sizes(&[256, 1024]) {
+        let mut idle = Spec::new(Scenario::Idle).nodes(nodes);
+        idle.members = Some(view);
+        measure(&format!("idle with a view of {view}, N={nodes}"), &idle, &[BYTES]);
         let mut spec = Spec::new(Scenario::View).nodes(nodes);
-        (spec.members, spec.seconds) = (Some(view), Some(120));
+        (spec.members, spec.seconds) = (Some(view), Some(300));
         measure(
             &format!("view of {view}, N={nodes}"),
             &spec,
@@ -262,9 +265,10 @@ fn sim_figures_view() {
 fn sim_figures_huge() {
     let mut spec = Spec::new(Scenario::View).nodes(number("NODES", 10_000) as usize);
     (spec.members, spec.entries, spec.bytes) = (Some(number("VIEW", 128) as usize), 8, 4_096);
-    (spec.seconds, spec.checks) = (Some(30), false);
+    (spec.seconds, spec.checks, spec.victims) = (Some(30), false, Some(Victims::Count(1)));
+    // 30 s to settle and at most 30 s for each of a key and a crash; the wall clock is told at the end.
     measure(
-        "huge",
+        "huge, one crash",
         &spec,
         &[
             ("parts", |report| count(report.components)),
