@@ -20,10 +20,10 @@ OUT="${CARGO_TARGET_DIR:-$PWD/target}"
 IMAGE_TARGET=thumbv7m-none-eabi
 PORTS=(thumbv6m-none-eabi thumbv7em-none-eabi riscv32imc-unknown-none-elf)
 
-# Bytes. Those of the core are what it takes today, and a bit; its goals are 65536 of flash and 12288 of RAM.
-CORE_FLASH_MAX=112000
-CORE_RAM_MAX=17408
-IMAGE_FLASH_MAX=147456
+# Bytes: what is taken today, and a bit. The goals: 65536 and 12288 for the core, 147456 and 32768 for the image.
+CORE_FLASH_MAX=138000
+CORE_RAM_MAX=18500
+IMAGE_FLASH_MAX=178000
 IMAGE_RAM_MAX=32768
 
 # Runs cargo for a bare target: bare TARGET ARGUMENTS…
@@ -49,8 +49,13 @@ ports() {
     OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "${PORTS[0]}" check --locked -p gossip-embassy --lib
 }
 
+# Panics tell where they are: short paths, which are the same wherever it is built.
 image() {
-    bare "$IMAGE_TARGET" build --locked --manifest-path adapter-embassy/firmware/Cargo.toml "$@"
+    local crates short="--remap-path-prefix=$PWD=."
+    for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+        short+=" --remap-path-prefix=$crates=crates"
+    done
+    RUSTFLAGS="$short" bare "$IMAGE_TARGET" build --locked --manifest-path adapter-embassy/firmware/Cargo.toml "$@"
     echo "$OUT/bare/$IMAGE_TARGET/release/gossip-firmware"
 }
 
@@ -68,7 +73,7 @@ sizes() {
     echo "   frames of more than 256 bytes; the goal for the deepest door is 2048 together:"
     frames "$core"
     echo "the firmware, $IMAGE_TARGET:"
-    fence flash "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $1 + $2 }')" "$IMAGE_FLASH_MAX" "$IMAGE_FLASH_MAX"
+    fence flash "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $1 + $2 }')" "$IMAGE_FLASH_MAX" 147456
     fence ".data and .bss" "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $2 + $3 }')" "$IMAGE_RAM_MAX" "$IMAGE_RAM_MAX"
     frames "$firmware"
 }

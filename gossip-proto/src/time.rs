@@ -40,6 +40,7 @@ impl Instant {
 
     /// The time that has passed since `earlier`; zero when `earlier` lies ahead.
     #[must_use]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -48,6 +49,7 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn add(self, rhs: Duration) -> Self {
         Self(self.0.saturating_add(micros(rhs)))
     }
@@ -62,9 +64,9 @@ impl Sub<Instant> for Instant {
 }
 
 /// A duration in whole microseconds; `u64::MAX` when it does not fit.
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) const fn micros(duration: Duration) -> u64 {
-    let wide = duration.as_micros();
-    if wide > u64::MAX as u128 { u64::MAX } else { wide as u64 }
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
 }
 
 /// A coarse moment for the deadline heaps and the slots: 2^16 µs, so that 32 bits hold nine years of uptime.

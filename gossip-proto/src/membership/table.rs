@@ -141,11 +141,18 @@ impl<'a> Members<'a> {
 
     /// Changes what is known of a member, and keeps index, peers and lists in step.
     pub(crate) fn update(&mut self, ix: usize, change: impl FnOnce(&mut MemberSlot)) {
-        let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.in_use) else { return };
+        let Some(slot) = self.get_mut(ix) else { return };
         let before = (slot.incarnation, slot.tags_version, slot.addr, slot.state);
         change(slot);
+        self.updated(ix, &before);
+    }
+
+    /// What follows from a change: apart, since there is a copy of `update` for each kind of change.
+    #[inline(never)]
+    fn updated(&mut self, ix: usize, before: &(u32, u32, Addr, MemberState)) {
+        let Some(slot) = self.slots.get_mut(ix) else { return };
         let (after, live) = ((slot.incarnation, slot.tags_version, slot.addr, slot.state), slot.is_live());
-        if before == after {
+        if *before == after {
             return;
         }
         self.tally.moved(Some(before.3), Some(after.3));
@@ -267,6 +274,7 @@ impl<'a> Members<'a> {
         self.slots.get(ix).is_some_and(|slot| slot.agreed_epoch == self.epoch)
     }
 
+    #[inline(never)]
     fn disagree(&mut self, ix: usize) {
         let epoch = self.epoch;
         if let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.agreed_epoch == epoch) {
@@ -378,11 +386,13 @@ impl<'a> Members<'a> {
         }
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn get(&self, ix: usize) -> Option<&MemberSlot> {
         self.slots.get(ix).filter(|slot| slot.in_use)
     }
 
     /// The slot of a member, for what neither index nor lists depend on.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn get_mut(&mut self, ix: usize) -> Option<&mut MemberSlot> {
         self.slots.get_mut(ix).filter(|slot| slot.in_use)
     }
@@ -613,6 +623,7 @@ impl<'a> Members<'a> {
     }
 
     /// What a live member adds to the summary: suspicion does not show, since it passes or is told as a rumor.
+    #[inline(never)]
     fn hash_item(&self, ix: usize) -> Item {
         let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
         if let Some(slot) = self.slots.get(ix) {

@@ -152,6 +152,7 @@ impl Node<'_> {
 /// The relay.
 impl Node<'_> {
     /// Keeps a datagram to be passed on, if its sender is a member and its destination one that is reached directly.
+    #[inline(never)]
     pub(super) fn keep_forward(&mut self, context: &Context, to: NodeId, payload: &[u8]) {
         let known = self.members.find(to).and_then(|ix| Some((ix, self.members.get(ix)?)));
         let reached = known
@@ -214,6 +215,7 @@ impl Node<'_> {
 /// The destination.
 impl Node<'_> {
     /// Takes in a datagram that a relay passed on. Its sender is where it was before: the relay's address is not its own.
+    #[inline(never)]
     pub(super) fn take_forwarded(&mut self, now: Instant, payload: &[u8]) {
         let opened = wire::open_inner(payload, &self.envelope).ok();
         let opened = opened.filter(|(_, messages)| !messages.clone().any(|message| message.is_err()));

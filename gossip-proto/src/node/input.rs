@@ -353,6 +353,7 @@ impl Node<'_> {
         }
     }
 
+    #[inline(never)]
     fn take_ack(&mut self, context: &Context, number: u32) {
         if let Some((target, rtt)) = self.prober.ack(number, context.sender, context.now) {
             self.health.better();
@@ -383,6 +384,7 @@ impl Node<'_> {
 
     /// Somebody who got our ping and answered says where we send from. That counts when another one says the same: one member
     /// alone cannot move another, nor can anybody who only claims to be two.
+    #[inline(never)]
     fn take_seen(&mut self, now: Instant, addr: Addr, by: NodeId) {
         let recent = |seen: &(Addr, NodeId, Instant)| now - seen.2 < self.config.probe_interval * SEEN_PROBES;
         let before = self.seen.filter(recent).filter(|seen| seen.0 == addr);
@@ -396,6 +398,7 @@ impl Node<'_> {
 
     /// What a newcomer is sent at once: who we are, and as many members as fit in a datagram, from a random one on. One
     /// that was here already lost its welcome, or has healed: it compares.
+    #[inline(never)]
     fn welcome(&mut self, ix: usize, arrived: bool) {
         self.tell(ix, OWN);
         if self.store.has_windows() {
@@ -411,6 +414,7 @@ impl Node<'_> {
         self.push_row(if few { row } else { row.at(from) });
     }
 
+    #[inline(never)]
     fn take_member(&mut self, context: &Context, item: &MemberItem<'_>) {
         if self.is_stranger(context.sender, item.id) {
             return self.hear_of(context, item);
@@ -464,6 +468,7 @@ impl Node<'_> {
         }
     }
 
+    #[inline(never)]
     fn take_report(&mut self, context: &Context, accusation: &Accusation, state: MemberState) {
         let Accusation { id, incarnation, by } = *accusation;
         if self.accuses_sleeper(context.now, context.peer, accusation, state) {
@@ -620,6 +625,7 @@ impl Node<'_> {
         self.rounds.hasten(now);
     }
 
+    #[inline(never)]
     fn take_entry(&mut self, context: &Context, item: &EntryItem<'_>) {
         if !self.clock.accept(context.now, item.version.stamp) {
             return self.refuse_stamp(context, item.kind, item.key, item.version.stamp);

@@ -125,6 +125,7 @@ impl Node<'_> {
     }
 
     /// Another says what time it is and what the floor is.
+    #[inline(never)]
     pub(super) fn take_floor(&mut self, context: &Context, clock: u64, floor: u32, level: bool) {
         self.clock.hear(context.now, clock);
         self.tell_time(context.now);

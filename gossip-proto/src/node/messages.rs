@@ -73,6 +73,7 @@ impl Node<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn take_publication(&mut self, context: &Context, item: &Publication<'_>) {
         if item.origin == self.life {
             // We know what we said.
@@ -102,6 +103,7 @@ impl Node<'_> {
     }
 
     /// Another says what it has seen: ask for what we have not.
+    #[inline(never)]
     pub(super) fn take_window(&mut self, context: &Context, item: &WindowItem) {
         let Some(at) = self.moment(context.now).filter(|_| item.origin != self.life) else { return };
         let Some(wanted) = self.store.window_take(at, item) else { return self.stats.messages_full += 1 };
@@ -131,6 +133,7 @@ impl Node<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn take_missing(&mut self, context: &Context, missing: &Missing) {
         let key = name_of(missing.origin, missing.base);
         if let Some(to) = context.reply {

@@ -15,6 +15,7 @@ use crate::wire::{Large, Message, Table, UNIT};
 
 impl Node<'_> {
     /// Somebody holds all of a large version.
+    #[inline(never)]
     pub(super) fn take_announcement(&mut self, context: &Context, large: &Large) {
         let now = context.now;
         if !self.clock.accept(now, large.stamp) {
@@ -103,6 +104,7 @@ impl Node<'_> {
     }
 
     /// Somebody asks for a run of units of a version.
+    #[inline(never)]
     pub(super) fn serve(&mut self, context: &Context, key: Key, of: u32, from: u16, end: u16) {
         let held = self.store.find_hash(key).and_then(|slot| self.store.large(slot));
         let (Some(large), Some(ix)) = (held, context.reply) else { return };
@@ -120,6 +122,7 @@ impl Node<'_> {
     }
 
     /// Bytes of a value that is coming in.
+    #[inline(never)]
     pub(super) fn take_chunk(&mut self, context: &Context, of: u32, from: u16, bytes: &[u8]) {
         let now = context.now;
         let Some(ix) = context.peer else { return self.stats.chunks_refused += 1 };

@@ -86,6 +86,7 @@ impl Node<'_> {
     }
 
     /// Somebody asks whether we hold a version, or something newer.
+    #[inline(never)]
     pub(super) fn answer(&mut self, context: &Context, key: Key, stamp: u64, writer: u64, number: u32) {
         let holds = self.store.holds(key, stamp, writer);
         let task = if holds { Task::Held { number } } else { Task::Want };
@@ -101,6 +102,7 @@ impl Node<'_> {
     }
 
     /// Somebody holds what is watched under this number.
+    #[inline(never)]
     pub(super) fn confirmed(&mut self, context: &Context, number: u32) {
         let bit = self.receipts.bit_of(number).unwrap_or(0);
         if let Some(slot) = context.peer.and_then(|ix| self.members.get_mut(ix)) {

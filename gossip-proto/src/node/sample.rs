@@ -86,6 +86,7 @@ impl Node<'_> {
 
     /// A sample asks for some of ours, as it has shown some of its own: who is in no other sample is told of nobody
     /// otherwise.
+    #[inline(never)]
     pub(super) fn show_some(&mut self, context: &Context, asked: bool) {
         if asked && self.members.peers() > 0 {
             self.errand(context.from, Some(context.sender), Errand::Show);
@@ -107,6 +108,7 @@ impl Node<'_> {
     }
 
     /// Somebody has joined here and is in this sample: that is news for the other samples.
+    #[inline(never)]
     pub(super) fn announce_newcomer(&mut self, context: &Context, id: NodeId) {
         let Some(ix) = context.peer.filter(|_| context.arrived && id == context.sender) else { return };
         // One after the other: of many who join at once the others make themselves known.

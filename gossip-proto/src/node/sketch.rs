@@ -38,6 +38,7 @@ impl Node<'_> {
         self.scope_with(Some(ix)).is_all() && !self.is_returning_to(ix)
     }
 
+    #[inline(never)]
     pub(super) fn take_sketch(&mut self, context: &Context, message: &Sketch<'_>) {
         let Some(peer) = context.reply else { return };
         self.session_heard(context, Table::Entries);
@@ -54,7 +55,7 @@ impl Node<'_> {
                 }
             }
             Sketch::More { first, end } => {
-                if usize::from(end) <= self.store.sketch().len() {
+                if first < end && usize::from(end) <= self.store.sketch().len() {
                     self.owe_cells(peer, Task::Cells { first, end }, first);
                 }
             }
@@ -83,11 +84,12 @@ impl Node<'_> {
         }
         let cells = self.store.sketch();
         let held = self.store.index().root(self.store.cells()).count;
-        let needed = sketch::cells_for(sketch::estimate(cells), estimate);
-        let Some(first) = cells
-            .first()
-            .filter(|_| self.is_whole_with(peer) && needed <= CELLS && held.abs_diff(count) as usize <= CELLS / 2)
-        else {
+        let is_of_use = || {
+            let needed = sketch::cells_for(sketch::estimate(cells), estimate);
+            let near = needed <= CELLS && held.abs_diff(count) as usize <= CELLS / 2;
+            (near && self.is_whole_with(peer)).then_some(needed)
+        };
+        let Some((first, needed)) = cells.first().and_then(|first| Some((first, is_of_use()?))) else {
             return self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0);
         };
         let difference = sketch::minus(*first, sketch::from_bytes(cell));
@@ -140,6 +142,9 @@ impl Node<'_> {
     pub(super) fn fill_sketch(&mut self, filling: &mut Filling<'_>, mut row: Row, limit: usize) -> Rest {
         let room = filling.writer.room();
         let cells = self.store.sketch();
+        if cells.is_empty() {
+            return Rest::Done;
+        }
         let pushed = match row.task {
             Task::Sketch => {
                 let count = self.store.index().root(self.store.cells()).count;

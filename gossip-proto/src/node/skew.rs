@@ -75,6 +75,7 @@ impl Node<'_> {
     }
 
     /// A member refuses an entry of ours, by what it takes the time to be.
+    #[inline(never)]
     pub(super) fn take_ahead(&mut self, context: &Context, place: Key, theirs: u64) {
         let Some(slot) = self.store.find_hash(place).filter(|_| self.lifecycle != Lifecycle::Leaving) else { return };
         let stamp = self.store.newest_stamp(slot);

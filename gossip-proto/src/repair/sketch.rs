@@ -59,7 +59,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether another try with sketches may lead to something.
     pub(crate) fn is_hopeful(&self) -> bool {
-        !self.theirs.is_empty() && self.failures < FAILURES_MAX
+        sketch::POSSIBLE && !self.theirs.is_empty() && self.failures < FAILURES_MAX
     }
 
     /// Notes that cells did not lead to the differences.
@@ -139,7 +139,7 @@ impl<'a> Exchange<'a> {
 
     /// Adds a chore for a member; false if there is no room, or another one is served.
     pub(crate) fn add(&mut self, to: usize, chore: Chore) -> bool {
-        if self.to.is_some_and(|served| served != to) {
+        if !sketch::POSSIBLE || self.to.is_some_and(|served| served != to) {
             return false;
         }
         let Some(place) = self.list.get_mut(self.len) else { return false };
@@ -181,7 +181,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn rest(&self, to: usize) -> &[u64] {
-        if self.to == Some(to) { self.list.get(self.done..self.len).unwrap_or(&[]) } else { &[] }
+        if sketch::POSSIBLE && self.to == Some(to) { self.list.get(self.done..self.len).unwrap_or(&[]) } else { &[] }
     }
 }
 

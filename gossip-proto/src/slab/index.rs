@@ -25,8 +25,9 @@ pub(crate) struct Cell {
     key: Key,
     /// The leaf's item; zero while it does not count.
     item: Item,
-    /// What the inner node's leaves add up to.
-    sum: Sum,
+    /// What the inner node's leaves add up to, and how many count: apart, so that the number is as short as a link.
+    sum: Item,
+    count: Ix,
     /// The cells on the zero side and on the one side of the inner node.
     children: [Ix; 2],
     /// One more than the bit at which the inner node forks; zero when none lives here.
@@ -39,7 +40,8 @@ impl Cell {
     pub(crate) const EMPTY: Self = Self {
         key: Key::new(0, 0),
         item: Item::ZERO,
-        sum: Sum { count: 0, sum: Item::ZERO },
+        sum: Item::ZERO,
+        count: 0,
         children: [0; 2],
         fork: 0,
         leaf: Leaf::Absent,
@@ -88,7 +90,7 @@ impl Index {
         // Down to where the new fork belongs, adding on the way what the leaf brings.
         let (mut at, mut above, mut link) = (self.root as usize, 0, None);
         while let Some(cell) = inner_mut(cells, at, above).filter(|cell| cell.fork < fork) {
-            cell.sum = cell.sum + gain;
+            cell.set_sum(cell.sum() + gain);
             let side = key.bit(cell.fork - 1);
             link = Some((at, side));
             (at, above) = (cell.child(side), cell.fork);
@@ -96,7 +98,7 @@ impl Index {
         let sum = weight(cells, at, above) + gain;
         let mut children = [ix as Ix; 2];
         children[1 - key.bit(bit)] = at as Ix;
-        cells[ix] = Cell { sum, children, fork, ..leaf };
+        cells[ix] = Cell { sum: sum.sum, count: sum.count as Ix, children, fork, ..leaf };
         self.relink(cells, link, ix);
         self.len = self.len.saturating_add(1);
         true
@@ -113,7 +115,7 @@ impl Index {
         let gain = new - old;
         let (mut at, mut above) = (self.root as usize, 0);
         while let Some(cell) = inner_mut(cells, at, above) {
-            cell.sum = cell.sum + gain;
+            cell.set_sum(cell.sum() + gain);
             (at, above) = (cell.child(key.bit(cell.fork - 1)), cell.fork);
         }
     }
@@ -126,7 +128,7 @@ impl Index {
         // The links that lead to the leaf, to the fork just above it, and to the fork that lives in the leaf's cell.
         let (mut to_leaf, mut to_parent, mut to_guest) = (None, None, None);
         while let Some(cell) = inner_mut(cells, at, above) {
-            cell.sum = cell.sum - loss;
+            cell.set_sum(cell.sum() - loss);
             if at == ix {
                 to_guest = to_leaf;
             }
@@ -141,7 +143,8 @@ impl Index {
                 // The parent's cell takes over the fork that lives with the leaf, if there is one; else it is empty.
                 let guest = cells[ix];
                 if let Some(host) = cells.get_mut(parent) {
-                    (host.sum, host.children, host.fork) = (guest.sum, guest.children, guest.fork);
+                    (host.sum, host.count, host.children, host.fork) =
+                        (guest.sum, guest.count, guest.children, guest.fork);
                 }
                 if guest.fork > 0 {
                     self.relink(cells, to_guest, parent);
@@ -232,6 +235,7 @@ impl Index {
     }
 
     /// The key of slot `ix`; zero while it is not in the index.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn key(&self, cells: &[Cell], ix: usize) -> Key {
         cells.get(ix).map_or(Key::default(), |cell| cell.key)
     }
@@ -308,6 +312,16 @@ impl Cell {
         self.children[side & 1] as usize
     }
 
+    /// What the inner node's leaves add up to.
+    #[allow(clippy::unnecessary_cast, reason = "a link is as wide as the count, or narrower")]
+    fn sum(&self) -> Sum {
+        Sum { count: self.count as u32, sum: self.sum }
+    }
+
+    fn set_sum(&mut self, sum: Sum) {
+        (self.sum, self.count) = (sum.sum, sum.count as Ix);
+    }
+
     /// What the leaf alone adds.
     fn weight(&self) -> Sum {
         Sum { count: u32::from(self.leaf == Leaf::Counted), sum: self.item }
@@ -335,7 +349,7 @@ fn inner_mut(cells: &mut [Cell], at: usize, above: u8) -> Option<&mut Cell> {
 /// What the tree at a spot adds up to.
 fn weight(cells: &[Cell], at: usize, above: u8) -> Sum {
     match cells.get(at) {
-        Some(cell) if cell.fork > above => cell.sum,
+        Some(cell) if cell.fork > above => cell.sum(),
         Some(cell) => cell.weight(),
         None => Sum::default(),
     }
@@ -349,7 +363,7 @@ fn edge(cells: &[Cell], mut at: usize, mut above: u8, side: usize) -> usize {
     at
 }
 
-const _: () = assert!(size_of::<Cell>() == 44 + 2 * size_of::<Ix>(), "a cell is 52 bytes, or 48 with narrow links");
+const _: () = assert!(size_of::<Cell>() == 36 + 4 * size_of::<Ix>(), "a cell is 52 bytes, or 44 with narrow links");
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -17,6 +17,9 @@ use super::index::{Item, Key, Prefix};
 /// the carry: only what is held is ever in a cell, so a sum of 2^24 products needs 96 bits.
 pub(crate) type Cell = u128;
 
+/// Whether a table may have a sketch: memory that is lent has no room for one, so what only sketches need is left out.
+pub(crate) const POSSIBLE: bool = cfg!(feature = "alloc");
+
 /// How many cells a sketch has, if it has any: enough to find about 1,200 differences.
 pub(crate) const CELLS: usize = 1 << OCTAVES;
 
@@ -58,7 +61,7 @@ pub(crate) fn weight(item: Item) -> i32 {
 
 /// An item of a key is another one than it was.
 pub(crate) fn change(cells: &mut [Cell], key: Key, old: Option<Item>, new: Option<Item>) {
-    if cells.is_empty() || old == new {
+    if !POSSIBLE || cells.is_empty() || old == new {
         return;
     }
     let short = Short::of(key);

@@ -53,6 +53,7 @@ impl Clock {
     }
 
     /// What the wall clock shows now, as far as this node knows.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn now_estimate(&self, now: Instant) -> Option<u64> {
         self.reading.map(|reading| reading.wall.saturating_add(micros(now.saturating_since(reading.at))))
     }

@@ -5,6 +5,7 @@ use core::fmt;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fixed;
 use crate::addr::{Addr, NodeId};
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{self, CELL_LEN, ESTIMATE_LEN};
@@ -121,7 +122,13 @@ pub(crate) enum Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sketch<'a> {
     /// How many entries the sender has, the first cell of its sketch, and bits of others to tell how many differ.
-    Ask { count: u32, cell: [u8; CELL_LEN], estimate: [u8; ESTIMATE_LEN] },
+    Ask {
+        count: u32,
+        #[serde(with = "fixed")]
+        cell: [u8; CELL_LEN],
+        #[serde(with = "fixed")]
+        estimate: [u8; ESTIMATE_LEN],
+    },
     /// Cells of the sender's sketch, from the first of these on; `end` is where it will stop.
     Cells {
         first: u16,
@@ -133,6 +140,7 @@ pub(crate) enum Sketch<'a> {
     More { first: u16, end: u16 },
     /// Asks for all entries with these keys, three bytes each besides those of the topic.
     Want {
+        #[serde(with = "fixed")]
         topic: [u8; 4],
         #[serde(borrow)]
         keys: Many<'a, u64>,
@@ -415,6 +423,7 @@ pub(crate) struct Large {
     /// How long the record is.
     pub(crate) len: u32,
     /// The keyed hash of the record: whoever has all bytes can tell whether they are the right ones.
+    #[serde(with = "fixed")]
     pub(crate) digest: [u8; 12],
 }
 
@@ -432,13 +441,13 @@ pub(crate) const UNIT: usize = 64;
 // Fixed bytes, most significant first, so that a prefix is the front of a key.
 impl Serialize for Key {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_bytes().serialize(serializer)
+        fixed::serialize(&self.to_bytes(), serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <[u8; 12]>::deserialize(deserializer).map(Self::from_bytes)
+        fixed::deserialize(deserializer).map(Self::from_bytes)
     }
 }
 

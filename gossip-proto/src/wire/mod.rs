@@ -4,6 +4,7 @@
 //! When full: a message that does not fit in what is left of a datagram is taken back whole.
 
 mod datagram;
+mod fixed;
 mod message;
 
 #[cfg(test)]
