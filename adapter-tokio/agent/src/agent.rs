@@ -305,7 +305,7 @@ async fn tell(log: Log, mut events: Events<Event>) {
             Ok(Event::Reconnected) => log.info(format_args!("somebody is heard again")),
             Ok(Event::QuorumLost) => log.warn(format_args!("half or less of the members live")),
             Ok(Event::Shed) => {
-                log.warn(format_args!("no room for all entries: some were dropped, see --entries, --bytes"))
+                log.warn(format_args!("no room for all entries: some were dropped, see --entries, --bytes"));
             }
             Ok(Event::HorizonPassed) => {
                 log.warn(format_args!("a member is away for too long: what was deleted since may return with it"));

@@ -23,8 +23,8 @@ use crate::view;
 
 /// Every entry at one moment, deleted ones too; a line is made when it is asked for.
 pub(super) async fn export(State(control): State<Control>) -> Result<Response> {
-    let held: BTreeMap<Name, (Vec<u8>, Option<Vec<u8>>, i128)> = control.handle.read(|node| {
-        let saved = node.saved().map(|saved| (Name::of(&saved), (saved.as_bytes().to_vec(), None, 0)));
+    let held = control.handle.read(|node| {
+        let saved = node.saved().map(|saved| (Name::of(&saved), (saved.as_bytes().to_vec(), None::<Vec<u8>>, 0)));
         let mut held: BTreeMap<_, _> = saved.collect();
         for entry in node.scan(b"") {
             if let Some(line) = held.get_mut(&Name::new(entry.kind(), entry.key(), entry.part())) {

@@ -52,6 +52,20 @@ const FIGURES: &[(&str, &[&str])] = &[
     ("churn", &["converged_s", "writes", "conflicts", "removed"]),
     ("publish", &["messages", "deliveries", "duplicates", "missed", "gaps_told", "delivered_max_s", "joiner_s"]),
     ("skew", &["converged_s", "healed_s", "refused_stamps"]),
+    (
+        "catch-up",
+        &[
+            "converged_s",
+            "critical_s",
+            "caught_up_s",
+            "link_s",
+            "received_bytes",
+            "raw_bytes",
+            "content_bytes",
+            "received_again",
+            "suspected",
+        ],
+    ),
 ];
 
 fn sim(options: &str) -> Output {
