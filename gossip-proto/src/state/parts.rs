@@ -5,7 +5,7 @@
 //! name may be any key.
 //!
 //! In the tree, parts of one name lie together: under their topic, 16 bits are the name's and 48 the part's. Reading a
-//! set of ten in a topic of 100,000 entries visits these ten, and one or two others that share the 16 bits.
+//! set of ten in a topic of 60,000 entries visits these ten, and one or two others that share the 16 bits.
 //!
 //! Knows: names, and the verbs of counters and sets upon the store. Does not know: what a node does after a write.
 //! When full: as the store is. Deleting a counter always fits.
