@@ -20,10 +20,10 @@ OUT="${CARGO_TARGET_DIR:-$PWD/target}"
 IMAGE_TARGET=thumbv7m-none-eabi
 PORTS=(thumbv6m-none-eabi thumbv7em-none-eabi riscv32imc-unknown-none-elf)
 
-# Bytes: what is taken today, and a bit. The goals: 65536 and 12288 for the core, 147456 and 32768 for the image.
-CORE_FLASH_MAX=138000
-CORE_RAM_MAX=18500
-IMAGE_FLASH_MAX=178000
+# Bytes, from before the state had all its parts; what is taken today is more. The goals: 65536 and 12288 for the core, 147456 and 32768 for the image.
+CORE_FLASH_MAX=112000
+CORE_RAM_MAX=17408
+IMAGE_FLASH_MAX=147456
 IMAGE_RAM_MAX=32768
 
 # Runs cargo for a bare target: bare TARGET ARGUMENTS…

@@ -116,7 +116,7 @@ impl Storage<'static> {
     /// grow: the node allocates nothing after this.
     ///
     /// With room for 512 entries or more come 112 KiB for sketches, by which
-    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and 1 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
+    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and 2 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
         fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
