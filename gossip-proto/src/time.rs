@@ -2,47 +2,73 @@
 //!
 //! Knows: monotonic instants in microseconds, and the coarse ticks of the deadline heaps. Does not know: any clock.
 
-use core::ops::{Add, Sub};
+use core::fmt;
+use core::num::NonZeroU64;
+use core::ops::{Add, Div, Mul, Sub};
 use core::time::Duration;
 
 /// A moment on the caller's monotonic clock, in microseconds since a start of the caller's choice.
 ///
 /// The core never reads a clock: every door takes `now`. An instant that lies before an earlier one is treated as the
 /// earlier one, so a clock that steps back stalls timers for a while and does no other harm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Instant(u64);
+// One more than the number, so that a moment that there may be is no longer than one that there is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.as_micros()).finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Instant {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Instant({=u64})", self.as_micros());
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
 
 impl Instant {
     /// The start of the caller's clock.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// Later than any other.
-    pub(crate) const NEVER: Self = Self(u64::MAX);
+    pub(crate) const NEVER: Self = Self(NonZeroU64::MAX);
 
     /// An instant `micros` microseconds after the start of the caller's clock.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// An instant `millis` milliseconds after the start of the caller's clock.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1000))
+        Self::from_micros(millis.saturating_mul(1000))
     }
 
-    /// Microseconds since the start of the caller's clock.
+    /// Microseconds since the start of the caller's clock; the greatest number that there is counts as one less.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
+    }
+
+    /// The same, for what counts in microseconds.
+    pub(crate) const fn since(self, earlier: Self) -> Span {
+        Span(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The time that has passed since `earlier`; zero when `earlier` lies ahead.
     #[must_use]
     #[cfg_attr(target_os = "none", inline(never))]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
@@ -63,6 +89,62 @@ impl Sub<Instant> for Instant {
     }
 }
 
+/// A length of time in whole microseconds: [`Duration`] counts seconds apart, which costs a division to make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    pub(crate) const ZERO: Self = Self(0);
+
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    pub(crate) const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1000))
+    }
+
+    pub(crate) const fn of(duration: Duration) -> Self {
+        Self(micros(duration))
+    }
+
+    pub(crate) const fn micros(self) -> u64 {
+        self.0
+    }
+}
+
+impl Add<Span> for Instant {
+    type Output = Self;
+
+    fn add(self, rhs: Span) -> Self {
+        Self(self.0.saturating_add(rhs.0))
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+
+    fn add(self, rhs: Self) -> Self {
+        Self(self.0.saturating_add(rhs.0))
+    }
+}
+
+impl Mul<u32> for Span {
+    type Output = Self;
+
+    fn mul(self, rhs: u32) -> Self {
+        Self(self.0.saturating_mul(rhs.into()))
+    }
+}
+
+impl Div<u32> for Span {
+    type Output = Self;
+
+    fn div(self, rhs: u32) -> Self {
+        Self(self.0 / u64::from(rhs))
+    }
+}
+
 /// A duration in whole microseconds; `u64::MAX` when it does not fit.
 #[cfg_attr(target_os = "none", inline(never))]
 pub(crate) const fn micros(duration: Duration) -> u64 {
@@ -76,17 +158,17 @@ pub(crate) struct Tick(pub(crate) u32);
 impl Tick {
     /// The last tick that has begun at `now`.
     pub(crate) const fn at(now: Instant) -> Self {
-        Self(clamp(now.0 >> TICK_BITS))
+        Self(clamp(now.as_micros() >> TICK_BITS))
     }
 
     /// The first tick that begins at or after `deadline`: a deadline is never early.
     pub(crate) const fn after(deadline: Instant) -> Self {
-        Self(clamp(deadline.0.saturating_add((1 << TICK_BITS) - 1) >> TICK_BITS))
+        Self(clamp(deadline.as_micros().saturating_add((1 << TICK_BITS) - 1) >> TICK_BITS))
     }
 
     /// The instant at which this tick begins.
     pub(crate) const fn instant(self) -> Instant {
-        Instant((self.0 as u64) << TICK_BITS)
+        Instant::from_micros((self.0 as u64) << TICK_BITS)
     }
 }
 

@@ -4,7 +4,7 @@
 //! everybody fail; the score makes it probe more slowly and wait longer before it accuses anybody.
 //! When full: the score stops at [`SCORE_MAX`].
 
-use core::time::Duration;
+use crate::time::Span;
 
 /// The score: 0 is healthy.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,8 +24,8 @@ impl Health {
     }
 
     /// An interval or a timeout, as long as our health asks for.
-    pub(crate) fn scale(self, duration: Duration) -> Duration {
-        duration * (u32::from(self.score) + 1)
+    pub(crate) fn scale(self, time: Span) -> Span {
+        time * (u32::from(self.score) + 1)
     }
 }
 

@@ -31,7 +31,7 @@ pub use quorum::Quorum;
 pub use slot::MemberState;
 
 use crate::addr::{Addr, NodeId};
-use crate::time::{Instant, Tick};
+use crate::time::{Instant, Span, Tick};
 
 /// A member of the swarm, as this node knows it. The node itself is one.
 #[derive(Clone, Copy, Debug)]
@@ -106,13 +106,13 @@ pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
 
 /// How long suspicion lasts in a swarm of `live` members that so many others confirmed: from `max` times as long down to
 /// mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
-pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: Duration) -> Duration {
-    let scaled = crate::time::micros(interval).saturating_mul(u64::from(mult)) / 1000;
+pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: Span) -> Span {
+    let scaled = interval.micros().saturating_mul(u64::from(mult)) / 1000;
     let shortest = scaled.saturating_mul(log10_milli(live).max(1000));
     // log(c + 1) / log(k + 1) in 1/1000, for c confirmations of k that are wanted; few members can give but few.
     let wanted = usize::from(CONFIRMATIONS_MAX).min(live.saturating_sub(3));
     let step = [[1000, 1000, 1000, 1000], [0, 1000, 1000, 1000], [0, 631, 1000, 1000], [0, 500, 792, 1000]];
     let done = step.get(wanted).and_then(|row| row.get(usize::from(confirmed))).copied().unwrap_or(1000);
     let extra = shortest.saturating_mul(u64::from(max.saturating_sub(1))) / 1000;
-    Duration::from_micros(shortest.saturating_add(extra.saturating_mul(1000 - done)))
+    Span::from_micros(shortest.saturating_add(extra.saturating_mul(1000 - done)))
 }

@@ -4,13 +4,11 @@
 //! nor what follows from a failed probe.
 //! When full: a ping-req that finds no free relay row takes the oldest; its asker hears nothing and asks others next time.
 
-use core::time::Duration;
-
 use super::slot::MemberSlot;
 use super::table::{Members, OWN};
 use crate::addr::{Addr, NodeId};
 use crate::rng::Rng;
-use crate::time::{Instant, micros};
+use crate::time::{Instant, Span};
 
 /// The probe room.
 #[derive(Debug, Default)]
@@ -27,8 +25,8 @@ struct Probe {
     number: u32,
     sent: Instant,
     /// How long to wait between pings, and in all before relays are asked; fixed at the start, as the interval is.
-    step: Duration,
-    timeout: Duration,
+    step: Span,
+    timeout: Span,
     /// How many times the target was pinged directly.
     pings: u8,
     /// How many relays were asked, and how many of them said that they got no answer either.
@@ -84,26 +82,26 @@ impl Prober {
     }
 
     /// Begins a probe; the one before counts no more.
-    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Duration, timeout: Duration) {
+    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Span, timeout: Span) {
         self.current = Some(Probe { target, number, sent: now, step, timeout, pings: 1, asked: 0, nacks: 0 });
     }
 
     /// What to do now for the probe that is under way, if it is, and how long to wait after that.
-    pub(crate) fn retry(&mut self, now: Instant) -> Option<(Retry, Duration)> {
+    pub(crate) fn retry(&mut self, now: Instant) -> Option<(Retry, Span)> {
         let probe = self.current.as_mut()?;
-        let waited = now - probe.sent;
+        let waited = now.since(probe.sent);
         probe.pings = probe.pings.saturating_add(1);
         // Relays have half as long: a round trip more than a ping, and they ping once. Meanwhile the target is pinged on, at
         // half that step: on a lossy link a suspicion for nothing costs a rumor and a refutation to everybody.
         let step = if probe.step < probe.timeout { probe.timeout / 4 } else { probe.timeout / 2 };
         if waited >= probe.timeout + probe.timeout / 2 && probe.asked > 0 {
-            Some((Retry::Fail, Duration::ZERO))
+            Some((Retry::Fail, Span::ZERO))
         } else if waited >= probe.timeout && probe.asked == 0 {
             Some((Retry::Relays(probe.target, probe.number), step))
         } else if waited >= probe.timeout {
             Some((Retry::Ping(probe.target, probe.number), step))
         } else {
-            Some((Retry::Ping(probe.target, probe.number), probe.step.min(probe.timeout - waited)))
+            Some((Retry::Ping(probe.target, probe.number), probe.step.min(Span::from_micros(probe.timeout.micros() - waited.micros()))))
         }
     }
 
@@ -127,12 +125,12 @@ impl Prober {
     }
 
     /// Takes in an ack: who answered, and after how long if it answered the first ping itself.
-    pub(crate) fn ack(&mut self, number: u32, from: NodeId, now: Instant) -> Option<(NodeId, Option<Duration>)> {
+    pub(crate) fn ack(&mut self, number: u32, from: NodeId, now: Instant) -> Option<(NodeId, Option<Span>)> {
         let probe = self.current.filter(|probe| probe.number == number)?;
         self.current = None;
         // Which of several pings was answered is not known (Karn's rule).
         let measured = from == probe.target && probe.pings == 1;
-        Some((probe.target, measured.then(|| now - probe.sent)))
+        Some((probe.target, measured.then(|| now.since(probe.sent))))
     }
 
     /// Whether a relay said that the probe under way got no answer there either.
@@ -175,8 +173,8 @@ impl Prober {
 }
 
 /// A round trip for a member's slot: in 100 µs, at least 1.
-pub(crate) fn rtt_units(rtt: Duration) -> u16 {
-    (micros(rtt) / 100).clamp(1, u64::from(u16::MAX)) as u16
+pub(crate) fn rtt_units(rtt: Span) -> u16 {
+    (rtt.micros() / 100).clamp(1, u64::from(u16::MAX)) as u16
 }
 
 /// How many times a target is pinged directly before relays are asked, if its round trip allows: at 20 % loss each way,

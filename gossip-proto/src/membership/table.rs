@@ -55,6 +55,8 @@ pub(crate) struct Members<'a> {
     /// The key of the ranks, and where the draws among the peers have come to.
     rank_key: [u8; 16],
     draw: u32,
+    /// Who was asked for last among those who are asked for again.
+    recent: Link,
     key: SwarmKey,
 }
 
@@ -88,6 +90,7 @@ impl<'a> Members<'a> {
             evicted: heapless::Deque::new(),
             evictions: 0,
             sample: false,
+            recent: Link::NONE,
             rank_key,
             draw: u32::from_le_bytes([rank_key[0], rank_key[1], rank_key[2], rank_key[3]]) | 1,
             key,
@@ -398,7 +401,15 @@ impl<'a> Members<'a> {
     }
 
     pub(crate) fn find(&self, id: NodeId) -> Option<usize> {
-        self.index.get(&self.cells, self.hash_id(id))
+        let recent = self.recent.get().filter(|&ix| self.get(ix).is_some_and(|slot| slot.id == id));
+        recent.or_else(|| self.index.get(&self.cells, self.hash_id(id)))
+    }
+
+    /// The same of who is asked for again soon: it costs no hash then.
+    pub(crate) fn find_sender(&mut self, id: NodeId) -> Option<usize> {
+        let found = self.find(id);
+        self.recent = found.map_or(Link::NONE, Link::to);
+        found
     }
 
     pub(crate) fn find_key(&self, key: Key) -> Option<usize> {

@@ -57,6 +57,9 @@ impl Node<'_> {
 
     /// Brings the root that datagrams carry in step with the entries; says whether it was not.
     pub(super) fn refresh_root(&mut self) -> bool {
+        if !self.store.take_changed() {
+            return false;
+        }
         let root = self.table_digest(Table::Entries) as u32;
         let changed = root != self.root;
         if changed {

@@ -88,6 +88,9 @@ impl Node<'_> {
 
     /// Pings one of those whom relays reach, directly.
     pub(super) fn check_paths(&mut self) {
+        if self.paths.is_empty() {
+            return;
+        }
         let number = self.rng.secret() as u32;
         let Some(Turn { target, relay, greet }) = self.paths.turn(number) else { return };
         let known = self.members.find(target).and_then(|ix| Some((ix, self.members.get(ix)?)));

@@ -1,7 +1,5 @@
 //! Facts in: what a datagram changes.
 
-use core::time::Duration;
-
 use super::sample::SAMPLE;
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
@@ -14,7 +12,7 @@ use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::state::{Kind, Outcome, Refused};
-use crate::time::{Instant, Tick, micros};
+use crate::time::{Instant, Span, Tick, micros};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
 /// The datagram that is being taken in.
@@ -51,14 +49,15 @@ impl Node<'_> {
         let len = datagram.len();
         let (header, messages) = wire::open(datagram, &self.envelope)?;
         // All is decoded once before anything is applied: a datagram changes everything that it says, or nothing.
-        if messages.clone().any(|message| message.is_err()) {
-            return Err(Rejected::Malformed);
+        let (mut all, mut forwards) = (messages.clone(), false);
+        while let Some(message) = all.next() {
+            forwards |= matches!(message?, Message::Forward { .. });
         }
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += len as u64;
         self.contacts.answered(from, header.id);
         self.take_messages(now, from, &header, messages.clone(), false);
-        for message in messages.flatten() {
+        for message in messages.filter(|_| forwards).flatten() {
             if let Message::Forward { to, payload } = message {
                 if to == self.envelope.own {
                     self.take_forwarded(now, payload);
@@ -74,7 +73,7 @@ impl Node<'_> {
         now: Instant,
         from: Addr,
         header: &Header,
-        messages: wire::Messages<'_>,
+        mut messages: wire::Messages<'_>,
         forwarded: bool,
     ) {
         self.heard(now);
@@ -95,16 +94,18 @@ impl Node<'_> {
         let reply = peer.or_else(|| self.guest(from, header.id));
         let mut context =
             Context { now, from, sender: header.id, peer, reply, forwarded, arrived, copies: false, root: header.root };
-        for message in messages.flatten() {
-            if message == Message::Copies {
-                context.copies = !context.copies;
-                copied = true;
-            } else if let Message::Seen(addr) = message {
-                seen = Some(addr);
-            } else {
-                fetches |=
-                    matches!(message, Message::CatchUp(wire::CatchUp::Begin { .. } | wire::CatchUp::Fetch { .. }));
-                self.apply(&context, &message);
+        while let Some(Ok(message)) = messages.next() {
+            match message {
+                Message::Copies => {
+                    context.copies = !context.copies;
+                    copied = true;
+                }
+                Message::Seen(addr) => seen = Some(addr),
+                _ => {
+                    fetches |=
+                        matches!(message, Message::CatchUp(wire::CatchUp::Begin { .. } | wire::CatchUp::Fetch { .. }));
+                    self.apply(&context, &message);
+                }
             }
         }
         if let Some(addr) = seen.filter(|_| self.vouched == Some((header.id, now))) {
@@ -131,7 +132,7 @@ impl Node<'_> {
             self.told.joined = true;
             self.timers.join = None;
         }
-        let Some(ix) = self.members.find(header.id) else {
+        let Some(ix) = self.members.find_sender(header.id) else {
             let Some((ix, orphan)) = self.members.insert(header.id, from) else {
                 self.stats.members_refused += 1;
                 return None;
@@ -177,7 +178,7 @@ impl Node<'_> {
             self.member_changed(now, ix, true);
             if state == MemberState::Dead {
                 // Who returns is seldom alone.
-                let soon = now + Duration::from_micros(self.rng.jitter(micros(self.config.gossip_interval)));
+                let soon = now + Span::from_micros(self.rng.jitter(micros(self.config.gossip_interval)));
                 self.timers.heal = Some(self.timers.heal.map_or(soon, |heal| heal.min(soon)));
             }
         } else if !(moved && state.is_live()) {
@@ -224,7 +225,7 @@ impl Node<'_> {
                 let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
                 // In time for the asker to hear of it before its own interval ends.
                 let nack_at =
-                    if self.config.lifeguard.nack { now + self.config.probe_timeout / 4 } else { Instant::NEVER };
+                    if self.config.lifeguard.nack { now + Span::of(self.config.probe_timeout) / 4 } else { Instant::NEVER };
                 let relay =
                     Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours, nack_at };
                 self.prober.relay(relay);
@@ -264,10 +265,10 @@ impl Node<'_> {
                 let equal = digest == self.digest_with(table, context.peer);
                 self.note_equal(context, table, equal);
                 let quiet = self.is_quiet(table);
-                let mut delay = Duration::ZERO;
+                let mut delay = Span::ZERO;
                 if table == Table::Messages {
                     // Rumors settle most differences first, and time those of what is over.
-                    delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
+                    delay = Span::from_micros(self.rng.jitter(DIFFER_DELAY));
                     if !equal && self.moment(now).is_none_or(|at| self.store.is_sweeping(at)) {
                         return;
                     }
@@ -386,7 +387,8 @@ impl Node<'_> {
     /// alone cannot move another, nor can anybody who only claims to be two.
     #[inline(never)]
     fn take_seen(&mut self, now: Instant, addr: Addr, by: NodeId) {
-        let recent = |seen: &(Addr, NodeId, Instant)| now - seen.2 < self.config.probe_interval * SEEN_PROBES;
+        let interval = Span::of(self.config.probe_interval);
+        let recent = |seen: &(Addr, NodeId, Instant)| now.since(seen.2) < interval * SEEN_PROBES;
         let before = self.seen.filter(recent).filter(|seen| seen.0 == addr);
         match before {
             Some((_, first, _)) if first != by => self.set_addr(now, addr),
@@ -526,8 +528,8 @@ impl Node<'_> {
     }
 
     /// How long somebody has to refute who is called dead before it was suspected here.
-    pub(super) fn refuting_time(&self) -> Duration {
-        self.config.probe_interval * 2
+    pub(super) fn refuting_time(&self) -> Span {
+        Span::of(self.config.probe_interval) * 2
     }
 
     /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
@@ -573,11 +575,11 @@ impl Node<'_> {
     }
 
     /// How long this member stays suspect, as far as it is confirmed.
-    pub(super) fn suspicion(&self, ix: usize) -> Duration {
+    pub(super) fn suspicion(&self, ix: usize) -> Span {
         let live = self.members.peers() + 1;
         let confirmed = self.members.get(ix).map_or(0, |slot| slot.confirmed);
         let max = if self.config.lifeguard.confirmations { self.config.suspicion_max_mult } else { 1 };
-        suspicion(self.config.suspicion_mult, max, confirmed, live, self.config.probe_interval)
+        suspicion(self.config.suspicion_mult, max, confirmed, live, Span::of(self.config.probe_interval))
     }
 
     /// One more suspects a member: the deadline comes nearer, and the others shall hear of it.
@@ -683,7 +685,7 @@ impl Node<'_> {
             self.note_level(peer);
         }
         let (own, retry) = (self.root, self.retry(ix));
-        let delay = Duration::from_micros(self.rng.jitter(DIFFER_DELAY));
+        let delay = Span::from_micros(self.rng.jitter(DIFFER_DELAY));
         let equal = root == own || scoped && self.members.agrees(ix);
         if equal {
             self.note_caught_up();
@@ -775,6 +777,6 @@ const STREAM_DATAGRAMS: u8 = 8;
 /// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.
 const WELCOME_FEW: usize = 24;
 /// How long a newcomer waits for the rest of its welcome before it compares: a guess above most round trips.
-const SETTLE_DELAY: Duration = Duration::from_millis(30);
+const SETTLE_DELAY: Span = Span::from_millis(30);
 /// How long a difference of roots must last, in µs, before it is looked into: rumors settle most of them first.
 const DIFFER_DELAY: u64 = 200_000;

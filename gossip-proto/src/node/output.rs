@@ -121,6 +121,10 @@ impl Node<'_> {
     /// The lead fixes the destination: what is owed to one address first, since somebody waits for it; then a row or a
     /// round, whichever has more credit. All within the byte budget, which only a due probe overdraws.
     fn destination(&mut self, now: Instant) -> Option<Destination> {
+        let (row, round) = (self.replies.first(), self.rounds.target());
+        if row.is_none() && round.is_none() && !self.has_forwards() && self.direct.is_empty() {
+            return None;
+        }
         let allowed = self.budget.allows(now);
         if let Some(direct) = self.direct.front().filter(|_| allowed) {
             return Some(self.errand_destination(*direct));
@@ -132,7 +136,6 @@ impl Node<'_> {
                 return Some(Destination { bare: true, round: false, ..self.errand_destination(direct) });
             }
         }
-        let (row, round) = (self.replies.first(), self.rounds.target());
         let first = match (row, round) {
             (Some(row), Some(round)) => {
                 let repair = self.credits.of(Class::Repair);
@@ -141,9 +144,6 @@ impl Node<'_> {
             }
             (row, round) => row.or(round),
         };
-        if first.is_none() && !self.has_forwards() && self.direct.is_empty() {
-            return None;
-        }
         if !allowed {
             self.stats.budget_waits += 1;
             self.timers.budget = Some(self.budget.ready());
@@ -192,13 +192,18 @@ impl Node<'_> {
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
         let members = filling.members_left + filling.foreign_left > 0;
+        let mut waiting = [!self.direct.is_empty(), urgent, members, state, rows];
         self.credits.earn([true, urgent, members, state, rows], room);
         for class in self.credits.order() {
             let credit = self.credits.of(class);
-            let used = self.fill_class(class, filling, credit);
-            self.credits.spend(class, used);
+            if waiting[class as usize] && credit > 0 {
+                let used = self.fill_class(class, filling, credit);
+                self.credits.spend(class, used);
+            }
         }
-        for class in Class::ALL {
+        // A sample shows some of its members without being asked.
+        waiting[Class::Membership as usize] |= filling.shuffle_left > 0;
+        for class in Class::ALL.into_iter().filter(|class| waiting[*class as usize]) {
             self.fill_class(class, filling, usize::MAX);
         }
     }

@@ -11,7 +11,7 @@ use super::{Errand, Lifecycle, Node, Rest};
 use crate::error::SleepError;
 use crate::membership::{MemberState, OWN, Prober, newer};
 use crate::repair::Session;
-use crate::time::{Instant, Tick, micros};
+use crate::time::{Instant, Span, Tick, micros};
 use crate::wire::{Accusation, MemberItem, Table};
 
 use super::timeout::Timers;
@@ -216,7 +216,7 @@ impl Node<'_> {
     pub(super) fn probe_nobody(&mut self, now: Instant) {
         if self.members.peers() > 0 {
             let wait = micros(self.config.probe_interval);
-            self.timers.probe = Some(now + Duration::from_micros(self.rng.jitter(wait)));
+            self.timers.probe = Some(now + Span::from_micros(self.rng.jitter(wait)));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
 use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
 use crate::repair::Step;
-use crate::time::{Instant, Tick, micros};
+use crate::time::{Instant, Span, Tick, micros};
 use crate::wire::Table;
 
 /// When the node's own timers are due; rounds, sessions and slots keep theirs.
@@ -65,9 +65,11 @@ impl Node<'_> {
             self.deadline(now, ix);
         }
         self.end_lifetimes(now);
-        for table in Table::ALL {
-            if self.session(table).next().is_some_and(|at| at <= now) {
-                self.session_due(now, table);
+        if self.sessions.iter().any(|session| session.is_due(now)) {
+            for table in &Table::ALL {
+                if self.session(*table).is_due(now) {
+                    self.session_due(now, *table);
+                }
             }
         }
         if self.lanes.next().is_some_and(|at| at <= now) {
@@ -117,18 +119,18 @@ impl Node<'_> {
         if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
             // A random phase, so that a swarm that starts at once does not probe at once.
             let phase = u64::from(self.rng.next()) % micros(self.config.probe_interval).max(1);
-            self.timers.probe = Some(now + Duration::from_micros(phase));
+            self.timers.probe = Some(now + Span::from_micros(phase));
         }
         if self.timers.heal.is_none() {
             let wait = micros(self.config.probe_interval).saturating_mul(HEAL_PROBES);
-            self.timers.heal = Some(now + Duration::from_micros(self.rng.jitter(wait)));
+            self.timers.heal = Some(now + Span::from_micros(self.rng.jitter(wait)));
         }
     }
 
     /// A timer that comes an interval late says that this node was blocked, not that the others were silent: what they
     /// said may still wait to be taken in. The probe under way counts for nothing, and nobody dies at once.
     fn notice_stall(&mut self, now: Instant) {
-        let late = self.timers.probe.is_some_and(|at| now - at >= self.config.probe_interval);
+        let late = self.timers.probe.is_some_and(|at| now >= at + self.config.probe_interval);
         if late && self.config.lifeguard.health {
             self.stats.stalls += 1;
             self.health.worse(1);
@@ -146,7 +148,7 @@ impl Node<'_> {
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now + self.probe_wait(now));
         let number = self.rng.secret() as u32;
-        let timeout = self.health.scale(self.config.probe_timeout);
+        let timeout = self.health.scale(Span::of(self.config.probe_timeout));
         let step = self.retry_step(ix, timeout);
         self.prober.begin(id, number, now, step, timeout);
         self.errand(addr, Some(id), Errand::Ping(number));
@@ -173,13 +175,13 @@ impl Node<'_> {
     /// How long to wait before the same target is pinged again: the pings share the probe's timeout, but none goes out
     /// before an answer to the last can be expected. Through a relay there are twice as many, since each has twice as far to go
     /// and nothing else reaches the target.
-    fn retry_step(&self, ix: usize, timeout: Duration) -> Duration {
+    fn retry_step(&self, ix: usize, timeout: Span) -> Span {
         if !self.config.lifeguard.retries {
             return timeout;
         }
         let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
-        let pings = u32::from(PINGS_MAX) * if self.relay_for(ix).is_some() { 2 } else { 1 };
-        (timeout / pings).max(Duration::from_micros(u64::from(round_trip) * 300)).min(timeout)
+        let pings = PINGS_MAX.ilog2() + u32::from(self.relay_for(ix).is_some());
+        Span::from_micros((timeout.micros() >> pings).max(u64::from(round_trip) * 300)).min(timeout)
     }
 
     fn retry_probe(&mut self, now: Instant) {
@@ -279,7 +281,7 @@ impl Node<'_> {
         if let Some(contact) = self.contacts.next() {
             self.errand(contact.addr, None, Errand::Join);
             let wait = micros(self.contacts.wait());
-            self.timers.join = Some(now + Duration::from_micros(self.rng.jitter(wait)));
+            self.timers.join = Some(now + Span::from_micros(self.rng.jitter(wait)));
         }
     }
 
@@ -345,7 +347,7 @@ impl Node<'_> {
     }
 
     /// How long to wait for an answer: some round trips to this member, or a guess.
-    pub(super) fn retry(&self, ix: usize) -> Duration {
+    pub(super) fn retry(&self, ix: usize) -> Span {
         retry(&self.members, ix)
     }
 
@@ -369,10 +371,10 @@ impl Node<'_> {
     }
 }
 
-pub(super) fn retry(members: &Members<'_>, ix: usize) -> Duration {
+pub(super) fn retry(members: &Members<'_>, ix: usize) -> Span {
     let rtt = members.get(ix).map_or(0, |slot| slot.rtt);
     let micros = if rtt == 0 { RETRY_GUESS } else { u64::from(rtt) * 100 * 4 };
-    Duration::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
+    Span::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
 }
 
 /// How many deadlines one call looks after; the others are due at once again.

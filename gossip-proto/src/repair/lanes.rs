@@ -5,11 +5,9 @@
 //! rows alone: a question says from which key on, and how many datagrams may be sent.
 //! Full: there are as many lanes as memory was given for; parts beyond are left to a comparison, and so is all with none.
 
-use core::time::Duration;
-
 use crate::slab::index::{Key, Prefix};
 use crate::slab::{Ix, Slice};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// A part of the key space, and how far it has been fetched.
 #[derive(Clone, Copy, Debug)]
@@ -264,7 +262,7 @@ impl<'a> Lanes<'a> {
     }
 
     /// Something has come, so ask again later.
-    pub(crate) fn heard(&mut self, now: Instant, retry: Duration) {
+    pub(crate) fn heard(&mut self, now: Instant, retry: Span) {
         self.next = (self.phase != Phase::Off).then(|| now + retry);
     }
 

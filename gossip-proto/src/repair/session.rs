@@ -3,9 +3,7 @@
 //! Knows: the other side, the retry, and the pause after a comparison that led to nothing (rule R6). Does not know: the
 //! tree. The other side keeps nothing at all.
 
-use core::time::Duration;
-
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// A comparison under way, or none.
 #[derive(Debug)]
@@ -18,7 +16,7 @@ pub(crate) struct Session {
     mark: u64,
     progress: bool,
     asked: bool,
-    pause: Duration,
+    pause: Span,
     paused_until: Instant,
     next: Option<Instant>,
 }
@@ -48,7 +46,7 @@ impl Session {
     }
 
     /// A member differs from us: begin after `delay`, unless a session is under way or pausing.
-    pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: Duration) {
+    pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: Span) {
         if self.peer.is_none() && now >= self.paused_until {
             (self.peer, self.tries, self.futile, self.progress) = (Some(peer), 0, 0, false);
             self.next = Some(now + delay);
@@ -57,7 +55,7 @@ impl Session {
 
     /// The time has come: ask, again after `retry` if nothing arrives by then; or give up after so many tries. `mark` is
     /// another one whenever either side has changed.
-    pub(crate) fn timeout(&mut self, now: Instant, retry: Duration, mark: u64, tries_max: u8) -> Step {
+    pub(crate) fn timeout(&mut self, now: Instant, retry: Span, mark: u64, tries_max: u8) -> Step {
         let Some(peer) = self.peer else { return Step::Over };
         let moved = core::mem::replace(&mut self.mark, mark) != mark;
         self.futile = if moved { 0 } else { self.futile.saturating_add(1) };
@@ -80,7 +78,7 @@ impl Session {
 
     /// Something of the comparison came from the other side: it is at work, so ask again later. What else comes from it, a
     /// ping or a round, does not count: if it came often, it would put off asking for ever.
-    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Duration) {
+    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Span) {
         if self.peer == Some(peer) && self.tries > 0 {
             self.progress = true;
             self.next = Some(now + retry);
@@ -126,6 +124,10 @@ impl Session {
         self.peer
     }
 
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.next.is_some_and(|at| at <= now)
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
         self.next
     }
@@ -134,5 +136,5 @@ impl Session {
 /// How often is asked while neither side changes: what is lost on the way is asked for again, what is refused is not.
 const FUTILE_MAX: u8 = 16;
 /// The pauses of rule R6.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(600);
+const PAUSE_MIN: Span = Span::from_millis(1_000);
+const PAUSE_MAX: Span = Span::from_millis(600_000);

@@ -63,11 +63,13 @@ enum Leaf {
 pub(crate) struct Index {
     root: Ix,
     len: Ix,
+    /// Whether anything is other than when that was last asked.
+    changed: bool,
 }
 
 impl Index {
     pub(crate) const fn new() -> Self {
-        Self { root: 0, len: 0 }
+        Self { root: 0, len: 0, changed: false }
     }
 
     /// Enters slot `ix` under `key`; without an item it is found but does not count.
@@ -81,7 +83,7 @@ impl Index {
         }
         let Some(near) = self.nearest(cells, key) else {
             cells[ix] = leaf;
-            (self.root, self.len) = (ix as Ix, 1);
+            (self.root, self.len, self.changed) = (ix as Ix, 1, true);
             return true;
         };
         let Some(bit) = cells.get(near).and_then(|cell| key.differs(cell.key)) else { return false };
@@ -100,7 +102,7 @@ impl Index {
         children[1 - key.bit(bit)] = at as Ix;
         cells[ix] = Cell { sum: sum.sum, count: sum.count as Ix, children, fork, ..leaf };
         self.relink(cells, link, ix);
-        self.len = self.len.saturating_add(1);
+        (self.len, self.changed) = (self.len.saturating_add(1), true);
         true
     }
 
@@ -112,6 +114,7 @@ impl Index {
             return;
         }
         (cell.item, cell.leaf) = (new.sum, Leaf::of(item));
+        self.changed = true;
         let gain = new - old;
         let (mut at, mut above) = (self.root as usize, 0);
         while let Some(cell) = inner_mut(cells, at, above) {
@@ -152,8 +155,13 @@ impl Index {
             }
         }
         cells[ix] = Cell::default();
-        self.len = self.len.saturating_sub(1);
+        (self.len, self.changed) = (self.len.saturating_sub(1), true);
         true
+    }
+
+    /// Whether anything has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
     }
 
     /// The slot of `key`.

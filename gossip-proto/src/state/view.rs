@@ -123,6 +123,11 @@ impl<'a> Store<'a> {
         &self.index
     }
 
+    /// Whether the index has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        self.index.take_changed()
+    }
+
     pub(crate) fn cells(&self) -> &[Cell] {
         &self.cells
     }
