@@ -20,8 +20,9 @@ use crate::{Addr, NodeId, SwarmKey};
 /// A datagram to node 1 with this swarm key whose messages are `body`, whatever that is.
 pub(super) fn raw(key: SwarmKey, from: NodeId, body: &[u8]) -> Vec<u8> {
     let header = Header { id: from, incarnation: 0, root: 0, load: 0 };
-    let mut datagram = vec![0x10; 5];
-    datagram.extend(postcard::to_slice(&header, &mut [0; 32]).expect("room for a header").iter());
+    let mut datagram = vec![0x10; 64];
+    let len = header.write(&mut datagram[5..]).expect("room for a header");
+    datagram.truncate(5 + len);
     datagram.extend(body);
     let mut hasher = SipHasher13::new_with_key(key.as_bytes());
     hasher.write(&datagram[5..]);

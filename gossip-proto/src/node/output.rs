@@ -44,8 +44,6 @@ pub(super) struct Filling<'b> {
     rows_left: usize,
     /// Whether it is to go without any message, for what its header says.
     pub(super) bare: bool,
-    /// What the destination wants.
-    scope: Scope,
     /// The window that was last written as an offer.
     pub(super) offered: Option<usize>,
 }
@@ -97,7 +95,6 @@ impl Node<'_> {
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
                 bare: false,
-                scope: to.slot.map_or(Scope::ALL, |slot| self.scope_of(slot)),
                 offered: None,
             };
             self.fill_classes(&mut filling, room);
@@ -192,19 +189,18 @@ impl Node<'_> {
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
         let members = filling.members_left + filling.foreign_left > 0;
-        let mut waiting = [!self.direct.is_empty(), urgent, members, state, rows];
-        self.credits.earn([true, urgent, members, state, rows], room);
-        for class in self.credits.order() {
-            let credit = self.credits.of(class);
-            if waiting[class as usize] && credit > 0 {
-                let used = self.fill_class(class, filling, credit);
-                self.credits.spend(class, used);
-            }
+        let waiting = [true, urgent, members, state, rows];
+        self.credits.earn(waiting, room);
+        let mut left = waiting;
+        while let Some(class) = self.credits.richest(&mut left) {
+            let used = self.fill_class(class, filling, self.credits.of(class));
+            self.credits.spend(class, used);
         }
-        // A sample shows some of its members without being asked.
-        waiting[Class::Membership as usize] |= filling.shuffle_left > 0;
-        for class in Class::ALL.into_iter().filter(|class| waiting[*class as usize]) {
-            self.fill_class(class, filling, usize::MAX);
+        for class in &Class::ALL {
+            // A sample shows some of its members without being asked.
+            if waiting[*class as usize] || *class == Class::Membership && filling.shuffle_left > 0 {
+                self.fill_class(*class, filling, usize::MAX);
+            }
         }
     }
 
@@ -329,13 +325,14 @@ impl Node<'_> {
     }
 
     fn fill_entries(&mut self, filling: &mut Filling<'_>, credit: usize, urgent: bool) -> usize {
-        if self.config.spread == Spread::Pull && !urgent {
+        if filling.entries_left == 0 || self.config.spread == Spread::Pull && !urgent {
             return 0;
         }
+        let scope = filling.to.slot.map_or(Scope::ALL, |slot| self.scope_of(slot));
         let (mut used, mut next, mut passed) = (0, self.store.hot_first(), 0);
         while let Some(slot) = next.filter(|_| filling.entries_left > 0 && passed < PASS_MAX) {
             let after = self.store.hot_next(slot);
-            if !self.store.is_message(slot) && !filling.scope.wants(self.store.key_hash(slot)) {
+            if !self.store.is_message(slot) && !scope.wants(self.store.key_hash(slot)) {
                 // It is not for this one. Among few who want it, comparing is quicker than chance.
                 if self.rng.below(UNWANTED_PART) == 0 {
                     self.store.hot_sent(slot);

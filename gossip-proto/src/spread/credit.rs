@@ -35,22 +35,27 @@ impl Credits {
     /// Begins a datagram: every class with something to say earns its share of the room, up to two rooms; one that has
     /// nothing to say keeps nothing.
     pub(crate) fn earn(&mut self, backlog: [bool; 5], room: usize) {
-        let room = u32::try_from(room).unwrap_or(u32::MAX / 2);
-        let waiting = |class: usize| backlog.get(class).copied().unwrap_or(false);
-        let total: u32 =
-            self.shares.iter().enumerate().filter(|(class, _)| waiting(*class)).map(|(_, s)| u32::from(*s)).sum();
-        for (class, (credit, share)) in self.credit.iter_mut().zip(self.shares).enumerate() {
-            let earned = u64::from(room) * u64::from(share) / u64::from(total.max(1));
-            *credit = if waiting(class) { (u64::from(*credit) + earned).min(2 * u64::from(room)) as u32 } else { 0 };
+        // A datagram, and a share of one, in 32 bits.
+        let room = room.min(u16::MAX.into()) as u32;
+        let mut total = 0;
+        for (share, _) in self.shares.iter().zip(&backlog).filter(|(_, waiting)| **waiting) {
+            total += u32::from(*share);
+        }
+        for ((credit, share), waiting) in self.credit.iter_mut().zip(&self.shares).zip(&backlog) {
+            *credit = if *waiting { (*credit + room * u32::from(*share) / total.max(1)).min(2 * room) } else { 0 };
         }
     }
 
-    /// The classes by falling credit; equals by rank.
-    pub(crate) fn order(&self) -> [Class; 5] {
-        let mut order = Class::ALL;
-        // Rank breaks ties: the sort is not stable, since a stable one needs a heap.
-        order.sort_unstable_by_key(|class| (core::cmp::Reverse(self.of(*class)), *class as u8));
-        order
+    /// The class with the most credit of those that are left, and of equals the first by rank; it is not left then.
+    pub(crate) fn richest(&self, left: &mut [bool; 5]) -> Option<Class> {
+        let (mut most, mut richest) = (0, None);
+        for ((credit, class), left) in self.credit.iter().zip(&Class::ALL).zip(&mut *left) {
+            if *left && *credit > most {
+                (most, richest) = (*credit, Some(*class));
+            }
+        }
+        left[richest? as usize] = false;
+        richest
     }
 
     pub(crate) fn of(&self, class: Class) -> usize {
@@ -77,7 +82,8 @@ mod tests {
         for _ in 0..10_000 {
             let mut room = 1000;
             credits.earn([true; 5], room);
-            for class in credits.order() {
+            let mut left = [true; 5];
+            while let Some(class) = credits.richest(&mut left) {
                 let size = sizes[class as usize];
                 while size <= credits.of(class) && size <= room {
                     credits.spend(class, size);
