@@ -25,6 +25,9 @@ CORE_FLASH_MAX=112000
 CORE_RAM_MAX=17408
 IMAGE_FLASH_MAX=147456
 IMAGE_RAM_MAX=32768
+# The image with all parts that may be left out: what issue and goals give it.
+FULL_FLASH_MAX=262144
+FULL_RAM_MAX=65536
 
 # Runs cargo for a bare target: bare TARGET ARGUMENTS…
 bare() {
@@ -62,20 +65,39 @@ image() {
 # Prints tables, and fails beyond a fence; the figures that the firmware prints at its end come with `mixed`.
 sizes() {
     local core="$OUT/bare/thumbv6m-none-eabi/release/thumb" firmware="$OUT/bare/$IMAGE_TARGET/release/gossip-firmware"
+    local part full
+    echo "the core with parts that may be left out, thumbv6m:"
+    for part in large catchup messages full; do
+        bare thumbv6m-none-eabi build --quiet --locked --manifest-path .ci/thumb/Cargo.toml --features "$part"
+        printf '   %-8s flash %d bytes, MEMORY and NODE %d\n' "$part" "$(flash "$core")" "$(ram "$core")"
+    done
     bare thumbv6m-none-eabi build --locked --manifest-path .ci/thumb/Cargo.toml
+    image --features full >/dev/null
+    full=$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $2 + $3 }')
+    echo "the firmware with all of them, $IMAGE_TARGET:"
+    fence flash "$(flash "$firmware")" "$FULL_FLASH_MAX" "$FULL_FLASH_MAX"
+    fence ".data and .bss" "$full" "$FULL_RAM_MAX" "$FULL_RAM_MAX"
     image >/dev/null
-    echo
     echo "the core alone, thumbv6m:"
-    fence flash "$(arm-none-eabi-size "$core" | awk 'NR == 2 { print $1 + $2 }')" "$CORE_FLASH_MAX" 65536
+    fence flash "$(flash "$core")" "$CORE_FLASH_MAX" 65536
     arm-none-eabi-nm --print-size --radix=d "$core" | awk '/ (MEMORY|NODE)$/ { printf "   %s %d in %s\n", $4, $2, $3 }'
-    fence "MEMORY and NODE" "$(arm-none-eabi-nm --print-size --radix=d "$core" |
-        awk '/ (MEMORY|NODE)$/ { sum += $2 } END { print sum }')" "$CORE_RAM_MAX" 12288
+    fence "MEMORY and NODE" "$(ram "$core")" "$CORE_RAM_MAX" 12288
     echo "   frames of more than 256 bytes; the goal for the deepest door is 2048 together:"
     frames "$core"
     echo "the firmware, $IMAGE_TARGET:"
-    fence flash "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $1 + $2 }')" "$IMAGE_FLASH_MAX" 147456
+    fence flash "$(flash "$firmware")" "$IMAGE_FLASH_MAX" 147456
     fence ".data and .bss" "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $2 + $3 }')" "$IMAGE_RAM_MAX" "$IMAGE_RAM_MAX"
     frames "$firmware"
+}
+
+# What lies in flash: code, constants, and what .data starts with.
+flash() {
+    arm-none-eabi-size "$1" | awk 'NR == 2 { print $1 + $2 }'
+}
+
+# What a node takes.
+ram() {
+    arm-none-eabi-nm --print-size --radix=d "$1" | awk '/ (MEMORY|NODE)$/ { sum += $2 } END { print sum }'
 }
 
 # fence NAME BYTES FENCE GOAL

@@ -62,7 +62,8 @@ pub struct Config {
     /// The longest value of a register, in bytes, where that is more than fits in a datagram: 0 to 1,048,576. Larger
     /// values are announced, and pulled in chunks by whoever lacks them; while one comes in, the old one stays, so there
     /// must be room for both. One that is longer is not taken from others either, and this node then never agrees with
-    /// those who hold it. Default 0: no more than fits in a datagram.
+    /// those who hold it. Without feature `large` it must be 0, and nothing announced is taken. Default 0: no more than
+    /// fits in a datagram.
     pub value_len_max: u32,
     /// How each datagram's room is shared between kinds of traffic when all of them have something to say.
     pub shares: Shares,
@@ -80,6 +81,22 @@ pub struct Config {
     /// How values of [`Kind::App`](crate::Kind::App) join. A node without it refuses entries of these kinds, and never
     /// agrees with those that hold some: all nodes of a swarm have the same, or none. Default: none.
     pub merge: Option<Merge>,
+    /// Parts that this node lacks, as if it were built without them. Default: none.
+    #[cfg(feature = "sim")]
+    pub without: Without,
+}
+
+/// Parts that a simulated node lacks: to see how nodes fare among others that were built with fewer features.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Without {
+    /// Feature `large`.
+    pub large: bool,
+    /// Feature `catchup`.
+    pub catchup: bool,
+    /// Feature `messages`.
+    pub messages: bool,
 }
 
 /// How an application joins two values of [`Kind::App`](crate::Kind::App): a function of the kind's number, the two
@@ -280,6 +297,8 @@ impl Config {
             floor_margin: Duration::from_secs(600),
             horizon: Duration::from_secs(7 * 24 * 3600),
             merge: None,
+            #[cfg(feature = "sim")]
+            without: Without::default(),
         }
     }
 
@@ -309,7 +328,7 @@ impl Config {
             ("rumor_mult", self.rumor_mult.into(), 1, 20),
             ("bytes_per_second", self.bytes_per_second.into(), 1_000, u32::MAX.into()),
             ("datagram_len_max", self.datagram_len_max.into(), 128, 65_507),
-            ("value_len_max", self.value_len_max.into(), 0, 1 << 20),
+            ("value_len_max", self.value_len_max.into(), 0, if self.has_large() { 1 << 20 } else { 0 }),
             ("clock_skew_max (µs)", micros(self.clock_skew_max), s, 365 * 24 * h),
             ("floor_margin (µs)", micros(self.floor_margin), 2 * s, 24 * h),
             ("horizon (µs)", micros(self.horizon), micros(self.floor_margin), 365 * 24 * h),
@@ -318,6 +337,33 @@ impl Config {
             .iter()
             .find(|(_, value, min, max)| value < min || value > max)
             .map_or(Ok(()), |&(field, value, min, max)| Err(ConfigError::Field { field, value, min, max }))
+    }
+
+    /// Whether this node announces, pulls and serves values larger than a datagram.
+    #[inline(always)]
+    pub(crate) fn has_large(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return !self.without.large;
+        #[cfg(not(feature = "sim"))]
+        return cfg!(feature = "large");
+    }
+
+    /// Whether this node fetches and serves in lanes what a newcomer lacks.
+    #[inline(always)]
+    pub(crate) fn has_catchup(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return !self.without.catchup;
+        #[cfg(not(feature = "sim"))]
+        return cfg!(feature = "catchup");
+    }
+
+    /// Whether this node publishes, keeps and passes on messages.
+    #[inline(always)]
+    pub(crate) fn has_messages(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return !self.without.messages;
+        #[cfg(not(feature = "sim"))]
+        return cfg!(feature = "messages");
     }
 }
 

@@ -34,6 +34,8 @@ mod time;
 mod wire;
 
 pub use addr::{Addr, NodeId};
+#[cfg(feature = "sim")]
+pub use config::Without;
 pub use config::{Config, ConfigError, Lifeguard, Merge, Repair, Shares, Spread, SwarmKey};
 pub use error::{
     InterestError, JoinError, PublishError, PutError, ReceiptError, Rejected, RestoreError, SleepError, TagsError,
@@ -47,5 +49,5 @@ pub use node::{Convergence, Holders, Lifecycle, Node, SavedLife, Transmit};
 pub use repair::Receipt;
 pub use rng::Seed;
 pub use state::{Entry, Kind, PublishOptions, PutOptions, Saved, Value};
-pub use stats::Stats;
+pub use stats::{Count, Stats};
 pub use time::Instant;

@@ -4,9 +4,9 @@
 
 use crate::config::ConfigError;
 use crate::membership::MemberSlot;
-#[cfg(feature = "alloc")]
-use crate::repair::LANES;
 use crate::repair::Lane;
+#[cfg(feature = "alloc")]
+use crate::repair::{LANES, LANES_POSSIBLE};
 use crate::slab::deadline::Row;
 use crate::slab::index::Cell;
 use crate::slab::sketch;
@@ -116,7 +116,7 @@ impl Storage<'static> {
     /// grow: the node allocates nothing after this.
     ///
     /// With room for 512 entries or more come 112 KiB for sketches, by which
-    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and 2 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
+    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and, with feature `catchup`, 2 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
         fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
@@ -135,7 +135,7 @@ impl Storage<'static> {
             theirs: boxed(0, sketched),
             work: boxed(0, sketched),
             found: boxed(0, sketched),
-            lanes: boxed(Lane::EMPTY, if sketched > 0 { LANES } else { 0 }),
+            lanes: boxed(Lane::EMPTY, if sketched > 0 && LANES_POSSIBLE { LANES } else { 0 }),
         }
     }
 }

@@ -26,7 +26,9 @@ use core::mem::MaybeUninit;
 
 use crate::addr::{Addr, NodeId};
 use crate::config::{Config, ConfigError};
-use crate::error::{JoinError, PublishError, PutError, Rejected, TagsError};
+#[cfg(feature = "messages")]
+use crate::error::PublishError;
+use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
 use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
@@ -34,8 +36,11 @@ use crate::membership::{
 use crate::memory::Storage;
 use crate::repair::{Exchange, FIRST_MAX, Lanes, Pulls, Receipts, Replies, Session};
 use crate::rng::{Rng, Seed};
+use crate::slab::queue::Queue;
 use crate::spread::{Budget, Credits, Rounds};
-use crate::state::{Clock, Entry, PublishOptions, PutOptions, StateHash, Store};
+#[cfg(feature = "messages")]
+use crate::state::PublishOptions;
+use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
 use crate::stats::Stats;
 use crate::time::{Instant, Tick};
 use crate::wire::{Envelope, Table};
@@ -173,7 +178,7 @@ pub struct Node<'a> {
     looked_at: Instant,
     pinged_at: Instant,
     contacts: Contacts,
-    direct: heapless::Deque<Direct, DIRECT_MAX>,
+    direct: Queue<Direct, DIRECT_MAX>,
     replies: Replies,
     guests: Guests,
     receipts: Receipts,
@@ -365,7 +370,7 @@ impl<'a> Node<'a> {
             looked_at: Instant::ZERO,
             pinged_at: Instant::ZERO,
             contacts: Contacts::default(),
-            direct: heapless::Deque::new(),
+            direct: Queue::new(),
             replies: Replies::default(),
             guests: Guests::default(),
             receipts: Receipts::default(),
@@ -596,10 +601,12 @@ impl<'a> Node<'a> {
     }
 
     /// Sends a message to all members, and to those who join while it lives: to each at most once, in no order. Says its
-    /// number; the first is 0. It is told to the others as [`Event::Message`], not to this node.
+    /// number; the first is 0. It is told to the others as [`Event::Message`], not to this node. Needs feature `messages`, here
+    /// and at whom it is to reach.
     ///
     /// # Errors
     /// What does not fit, with the limit; nothing is changed.
+    #[cfg(feature = "messages")]
     #[inline(never)]
     pub fn publish(
         &mut self,
@@ -704,13 +711,15 @@ impl<'a> Node<'a> {
         self.life
     }
 
-    /// The most that topic and bytes of a message may take together.
+    /// The most that topic and bytes of a message may take together. Needs feature `messages`.
+    #[cfg(feature = "messages")]
     #[must_use]
     pub fn message_len_max(&self) -> usize {
         self.store.message_len_max()
     }
 
-    /// Messages in use, and how many there is room for: a quarter of the entries.
+    /// Messages in use, and how many there is room for: a quarter of the entries. Needs feature `messages`.
+    #[cfg(feature = "messages")]
     #[must_use]
     pub fn messages_used(&self) -> (usize, usize) {
         (self.store.messages_used(), self.store.messages_max())

@@ -3,48 +3,31 @@
 //! Knows: monotonic instants in microseconds, and the coarse ticks of the deadline heaps. Does not know: any clock.
 
 use core::fmt;
-use core::num::NonZeroU64;
-use core::ops::{Add, Div, Mul, Sub};
+use core::num::NonZero;
+use core::ops::{Add, Sub};
 use core::time::Duration;
 
 /// A moment on the caller's monotonic clock, in microseconds since a start of the caller's choice.
 ///
 /// The core never reads a clock: every door takes `now`. An instant that lies before an earlier one is treated as the
 /// earlier one, so a clock that steps back stalls timers for a while and does no other harm.
-// One more than the number, so that a moment that there may be is no longer than one that there is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(NonZeroU64);
-
-impl fmt::Debug for Instant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Instant").field(&self.as_micros()).finish()
-    }
-}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for Instant {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "Instant({=u64})", self.as_micros());
-    }
-}
-
-impl Default for Instant {
-    fn default() -> Self {
-        Self::ZERO
-    }
-}
+pub struct Instant(
+    /// One more than the microseconds, so that an instant that may be none takes no more room.
+    NonZero<u64>,
+);
 
 impl Instant {
     /// The start of the caller's clock.
-    pub const ZERO: Self = Self(NonZeroU64::MIN);
+    pub const ZERO: Self = Self(NonZero::<u64>::MIN);
 
     /// Later than any other.
-    pub(crate) const NEVER: Self = Self(NonZeroU64::MAX);
+    pub(crate) const NEVER: Self = Self(NonZero::<u64>::MAX);
 
     /// An instant `micros` microseconds after the start of the caller's clock.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(micros))
+        Self(NonZero::<u64>::MIN.saturating_add(micros))
     }
 
     /// An instant `millis` milliseconds after the start of the caller's clock.
@@ -59,16 +42,41 @@ impl Instant {
         self.0.get() - 1
     }
 
-    /// The same, for what counts in microseconds.
-    pub(crate) const fn since(self, earlier: Self) -> Span {
-        Span(self.0.get().saturating_sub(earlier.0.get()))
+    /// So many microseconds later: without the division by which a [`Duration`] parts seconds from the rest.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(crate) const fn plus(self, micros: u64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// How many microseconds have passed since `earlier`; zero when that lies ahead.
+    pub(crate) const fn since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
     }
 
     /// The time that has passed since `earlier`; zero when `earlier` lies ahead.
     #[must_use]
     #[cfg_attr(target_os = "none", inline(never))]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+        Duration::from_micros(self.since(earlier))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instant({})", self.as_micros())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Instant {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Instant({})", self.as_micros());
     }
 }
 
@@ -77,7 +85,7 @@ impl Add<Duration> for Instant {
 
     #[cfg_attr(target_os = "none", inline(never))]
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(micros(rhs)))
+        self.plus(micros(rhs))
     }
 }
 
@@ -163,7 +171,7 @@ impl Tick {
 
     /// The first tick that begins at or after `deadline`: a deadline is never early.
     pub(crate) const fn after(deadline: Instant) -> Self {
-        Self(clamp(deadline.as_micros().saturating_add((1 << TICK_BITS) - 1) >> TICK_BITS))
+        Self(clamp(deadline.0.get().saturating_add((1 << TICK_BITS) - 2) >> TICK_BITS))
     }
 
     /// The instant at which this tick begins.

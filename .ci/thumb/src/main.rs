@@ -51,6 +51,11 @@ fn run(node: &mut Node<'static>, addr: Addr) {
         node.handle_wall_clock(now, black_box(0));
         _ = black_box(node.put(now, black_box(b"a/key"), black_box(b"value"), PutOptions::new()));
         _ = black_box(node.delete(now, black_box(b"a/key")));
+        #[cfg(feature = "messages")]
+        {
+            let options = gossip_proto::PublishOptions::new();
+            _ = black_box(node.publish(now, black_box(b"a"), black_box(b"message"), options));
+        }
         _ = black_box(node.set_tags(now, [("role", "worker")]));
         _ = black_box(node.get(black_box(b"a/key")).is_some());
         _ = black_box(node.scan(black_box(b"a/")).count());

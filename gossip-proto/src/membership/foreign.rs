@@ -8,6 +8,7 @@
 use super::rules::{Report, newer};
 use super::slot::MemberState;
 use crate::addr::{Addr, NodeId};
+use crate::slab::queue::Queue;
 use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Message};
 
@@ -25,7 +26,7 @@ struct Rumor {
 /// The rumors, newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
-    rumors: heapless::Deque<Rumor, RUMORS_MAX>,
+    rumors: Queue<Rumor, RUMORS_MAX>,
     /// Two Bloom filters of 512 bits: this period's and the last one's.
     seen: [[u32; 16]; 2],
     period: u32,
@@ -97,8 +98,8 @@ impl Foreign {
     }
 
     /// How many rumors gave way too early since the last call.
-    pub(crate) fn take_dropped(&mut self) -> u64 {
-        u64::from(core::mem::take(&mut self.dropped))
+    pub(crate) fn take_dropped(&mut self) -> u32 {
+        core::mem::take(&mut self.dropped)
     }
 
     /// The next rumor to pass on.

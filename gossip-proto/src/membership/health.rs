@@ -4,8 +4,6 @@
 //! everybody fail; the score makes it probe more slowly and wait longer before it accuses anybody.
 //! When full: the score stops at [`SCORE_MAX`].
 
-use crate::time::Span;
-
 /// The score: 0 is healthy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
@@ -23,9 +21,9 @@ impl Health {
         self.score = self.score.saturating_add(times).min(SCORE_MAX);
     }
 
-    /// An interval or a timeout, as long as our health asks for.
-    pub(crate) fn scale(self, time: Span) -> Span {
-        time * (u32::from(self.score) + 1)
+    /// An interval or a timeout in µs, as long as our health asks for.
+    pub(crate) fn scale(self, micros: u64) -> u64 {
+        micros.saturating_mul(u64::from(self.score) + 1)
     }
 }
 

@@ -91,28 +91,29 @@ impl<'a> Member<'a> {
 }
 
 /// 1000 × log10 of `n`, within 1 %: log2 by linear interpolation between powers of two, in 1/256.
-pub(crate) fn log10_milli(n: usize) -> u64 {
-    let n = n.max(1) as u64;
-    let whole = u64::from(n.ilog2());
-    let part = ((n << 8) >> whole) - 256;
+pub(crate) fn log10_milli(n: usize) -> u32 {
+    let n = n.max(1) as u32;
+    let whole = n.ilog2();
+    let part = if whole < 8 { n << (8 - whole) } else { n >> (whole - 8) } - 256;
     (whole * 256 + part) * 301 / 256
 }
 
 /// How many times news is passed on in a swarm of `live` members, for a multiplier (memberlist: × ⌈log10(n + 1)⌉).
 pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
     let rounds = log10_milli(live + 1).div_ceil(1000).max(1);
-    (u64::from(mult) * rounds).min(255) as u8
+    (u32::from(mult) * rounds).min(255) as u8
 }
 
-/// How long suspicion lasts in a swarm of `live` members that so many others confirmed: from `max` times as long down to
+/// How long suspicion lasts, in µs, in a swarm of `live` members that so many others confirmed: from `max` times as long down to
 /// mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
-pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: Span) -> Span {
-    let scaled = interval.micros().saturating_mul(u64::from(mult)) / 1000;
-    let shortest = scaled.saturating_mul(log10_milli(live).max(1000));
+pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: u64) -> u64 {
+    let scaled = interval.saturating_mul(u64::from(mult)) / 1000;
+    let shortest = scaled.saturating_mul(log10_milli(live).max(1000).into());
     // log(c + 1) / log(k + 1) in 1/1000, for c confirmations of k that are wanted; few members can give but few.
     let wanted = usize::from(CONFIRMATIONS_MAX).min(live.saturating_sub(3));
-    let step = [[1000, 1000, 1000, 1000], [0, 1000, 1000, 1000], [0, 631, 1000, 1000], [0, 500, 792, 1000]];
+    let step: [[u16; 4]; 4] =
+        [[1000, 1000, 1000, 1000], [0, 1000, 1000, 1000], [0, 631, 1000, 1000], [0, 500, 792, 1000]];
     let done = step.get(wanted).and_then(|row| row.get(usize::from(confirmed))).copied().unwrap_or(1000);
     let extra = shortest.saturating_mul(u64::from(max.saturating_sub(1))) / 1000;
-    Span::from_micros(shortest.saturating_add(extra.saturating_mul(1000 - done)))
+    shortest.saturating_add(extra.saturating_mul((1000 - done).into()))
 }

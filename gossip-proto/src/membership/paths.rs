@@ -8,11 +8,12 @@
 
 use crate::addr::NodeId;
 use crate::slab::Ix;
+use crate::slab::queue::Queue;
 
 /// The targets that are looked after.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    rows: heapless::Deque<Doubt, DOUBTS_MAX>,
+    rows: Queue<Doubt, DOUBTS_MAX>,
     skip: bool,
 }
 

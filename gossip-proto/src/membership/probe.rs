@@ -8,7 +8,8 @@ use super::slot::MemberSlot;
 use super::table::{Members, OWN};
 use crate::addr::{Addr, NodeId};
 use crate::rng::Rng;
-use crate::time::{Instant, Span};
+use crate::slab::queue::Queue;
+use crate::time::Instant;
 
 /// The probe room.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Prober {
     /// Whom to probe before going on with the pass.
     first: Option<u32>,
     current: Option<Probe>,
-    relays: heapless::Deque<Relay, RELAYS>,
+    relays: Queue<Relay, RELAYS>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +25,9 @@ struct Probe {
     target: NodeId,
     number: u32,
     sent: Instant,
-    /// How long to wait between pings, and in all before relays are asked; fixed at the start, as the interval is.
-    step: Span,
-    timeout: Span,
+    /// How long to wait between pings, and in all before relays are asked, in µs; fixed at the start, as the interval is.
+    step: u64,
+    timeout: u64,
     /// How many times the target was pinged directly.
     pings: u8,
     /// How many relays were asked, and how many of them said that they got no answer either.
@@ -82,12 +83,12 @@ impl Prober {
     }
 
     /// Begins a probe; the one before counts no more.
-    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: Span, timeout: Span) {
+    pub(crate) fn begin(&mut self, target: NodeId, number: u32, now: Instant, step: u64, timeout: u64) {
         self.current = Some(Probe { target, number, sent: now, step, timeout, pings: 1, asked: 0, nacks: 0 });
     }
 
-    /// What to do now for the probe that is under way, if it is, and how long to wait after that.
-    pub(crate) fn retry(&mut self, now: Instant) -> Option<(Retry, Span)> {
+    /// What to do now for the probe that is under way, if it is, and how many µs to wait after that.
+    pub(crate) fn retry(&mut self, now: Instant) -> Option<(Retry, u64)> {
         let probe = self.current.as_mut()?;
         let waited = now.since(probe.sent);
         probe.pings = probe.pings.saturating_add(1);
@@ -95,7 +96,7 @@ impl Prober {
         // half that step: on a lossy link a suspicion for nothing costs a rumor and a refutation to everybody.
         let step = if probe.step < probe.timeout { probe.timeout / 4 } else { probe.timeout / 2 };
         if waited >= probe.timeout + probe.timeout / 2 && probe.asked > 0 {
-            Some((Retry::Fail, Span::ZERO))
+            Some((Retry::Fail, 0))
         } else if waited >= probe.timeout && probe.asked == 0 {
             Some((Retry::Relays(probe.target, probe.number), step))
         } else if waited >= probe.timeout {
@@ -124,8 +125,8 @@ impl Prober {
         }
     }
 
-    /// Takes in an ack: who answered, and after how long if it answered the first ping itself.
-    pub(crate) fn ack(&mut self, number: u32, from: NodeId, now: Instant) -> Option<(NodeId, Option<Span>)> {
+    /// Takes in an ack: who answered, and after how many µs if it answered the first ping itself.
+    pub(crate) fn ack(&mut self, number: u32, from: NodeId, now: Instant) -> Option<(NodeId, Option<u64>)> {
         let probe = self.current.filter(|probe| probe.number == number)?;
         self.current = None;
         // Which of several pings was answered is not known (Karn's rule).
@@ -172,9 +173,9 @@ impl Prober {
     }
 }
 
-/// A round trip for a member's slot: in 100 µs, at least 1.
-pub(crate) fn rtt_units(rtt: Span) -> u16 {
-    (rtt.micros() / 100).clamp(1, u64::from(u16::MAX)) as u16
+/// A round trip in µs for a member's slot: in 100 µs, at least 1.
+pub(crate) fn rtt_units(rtt: u64) -> u16 {
+    (rtt.min(u64::from(u32::MAX)) as u32 / 100).clamp(1, u32::from(u16::MAX)) as u16
 }
 
 /// How many times a target is pinged directly before relays are asked, if its round trip allows: at 20 % loss each way,

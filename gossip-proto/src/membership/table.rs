@@ -572,8 +572,8 @@ impl<'a> Members<'a> {
     }
 
     /// How many members gave way since the last call.
-    pub(crate) fn take_evictions(&mut self) -> u64 {
-        u64::from(core::mem::take(&mut self.evictions))
+    pub(crate) fn take_evictions(&mut self) -> u32 {
+        core::mem::take(&mut self.evictions)
     }
 
     /// Of a few random peers the one with the greatest rank, if the newcomer's is lower: drawn often enough, those with

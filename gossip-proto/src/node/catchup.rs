@@ -6,19 +6,26 @@
 use super::Node;
 use super::input::Context;
 use super::output::{Filling, Rest};
-use crate::error::InterestError;
-use crate::repair::{FIRST_MAX, LANES_OPEN, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
+use crate::repair::{LANES_OPEN, LANES_POSSIBLE, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
 use crate::slab::index::{Key, Prefix};
-use crate::time::{Instant, Span};
+use crate::time::{Instant, micros};
 use crate::wire::{CatchUp, Message, Table};
 
 impl Node<'_> {
     /// Wants the entries of these topics before all others when it catches up: when it joins with hardly any entry, and has
-    /// room for 512 or more on the heap. Less than that comes in one go. In place of those named before.
+    /// room for 512 or more on the heap. Less than that comes in one go. In place of those named before. Needs features
+    /// `catchup` and `alloc`.
     ///
     /// # Errors
     /// More than four topics; nothing is changed.
-    pub fn catch_up_first<'t>(&mut self, topics: impl IntoIterator<Item = &'t [u8]>) -> Result<(), InterestError> {
+    #[cfg(all(feature = "catchup", feature = "alloc"))]
+    pub fn catch_up_first<'t>(
+        &mut self,
+        topics: impl IntoIterator<Item = &'t [u8]>,
+    ) -> Result<(), crate::error::InterestError> {
+        use crate::error::InterestError;
+        use crate::repair::FIRST_MAX;
+
         let mut first = heapless::Vec::new();
         for topic in topics {
             let hash = self.store.topic_hash(topic);
@@ -41,7 +48,7 @@ impl Node<'_> {
     /// The first member has answered: false if comparing will do.
     pub(super) fn catch_up(&mut self, now: Instant, ix: usize) -> bool {
         let held = self.store.index().root(self.store.cells()).count;
-        if !self.lanes.is_possible() || held > FRESH_MAX || self.has_caught_up() {
+        if !self.config.has_catchup() || !self.lanes.is_possible() || held > FRESH_MAX || self.has_caught_up() {
             return false;
         }
         let scope = &self.store.scope;
@@ -78,7 +85,7 @@ impl Node<'_> {
             self.owe(self.members.peer(position), Table::Entries, Task::Begin { datagrams, tag }, Prefix::ROOT, 0);
         }
         self.ask_for_runs();
-        let retry = self.members.peer(0).map_or(Span::of(self.config.probe_timeout), |ix| self.retry(ix));
+        let retry = self.members.peer(0).map_or(micros(self.config.probe_timeout), |ix| self.retry(ix));
         self.lanes.heard(now, retry * 2);
     }
 
@@ -106,9 +113,11 @@ impl Node<'_> {
                 self.owe(Some(peer), Table::Entries, Task::Equal, Prefix::ROOT, 0);
             }
             CatchUp::Begin { datagrams, tag, skip } => {
+                // Where this part is missing the list is empty.
                 let task = Task::Parts { skip, datagrams: datagrams.min(UNASKED), tag };
                 self.owe(Some(peer), Table::Entries, task, Prefix::ROOT, 0);
             }
+            CatchUp::Fetch { .. } if !self.config.has_catchup() => {}
             CatchUp::Fetch { at, depth, tag, datagrams, skip } => {
                 let datagrams = datagrams.min(RUN_MAX);
                 let task = Task::Run { skip, tag, datagrams };
@@ -117,6 +126,7 @@ impl Node<'_> {
                     self.push_row(row);
                 }
             }
+            CatchUp::Parts { parts: [], .. } if self.lanes.phase() == Phase::Looking => self.turned_away(context, peer),
             CatchUp::Parts { count, parts } if self.is_catching_up() => self.take_parts(context, peer, count, parts),
             CatchUp::Run { tag, left, next } if self.is_catching_up() => {
                 let seen = Seen { tag, left, next };
@@ -129,6 +139,12 @@ impl Node<'_> {
             }
             CatchUp::Parts { .. } | CatchUp::Run { .. } => {}
         }
+    }
+
+    /// A member has nothing, or serves nobody: another one may.
+    fn turned_away(&mut self, context: &Context, peer: usize) {
+        self.lanes.forget(peer);
+        if self.members.peers() > 1 { self.catch_up_due(context.now) } else { self.end_catch_up(context.now) }
     }
 
     fn take_parts(&mut self, context: &Context, peer: usize, count: u32, parts: &[u8]) {
@@ -156,6 +172,11 @@ impl Node<'_> {
     /// Writes as much of a row as fits.
     pub(super) fn fill_catch_up(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
         let pushed = match row.task {
+            Task::Begin { .. } | Task::Fetch { .. } if !LANES_POSSIBLE => Some(0),
+            Task::Parts { .. } if !self.config.has_catchup() => {
+                filling.push(&Message::CatchUp(CatchUp::Parts { count: 0, parts: &[] }), false, limit)
+            }
+            Task::Run { .. } if !self.config.has_catchup() => Some(0),
             Task::Begin { datagrams, tag } => {
                 let skip = self.first.first().copied().filter(|_| datagrams > 0).unwrap_or(0);
                 filling.push(&Message::CatchUp(CatchUp::Begin { datagrams, tag, skip }), false, limit)

@@ -9,11 +9,13 @@ use crate::repair::{Session, Tree, root_digest};
 use crate::slab::index::Prefix;
 use crate::slab::scope::Scope;
 use crate::state::PutOptions;
+use crate::stats::Count;
 use crate::time::Instant;
 use crate::wire::Table;
 
 impl Node<'_> {
     /// Time stands still rather than go back.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now
@@ -73,8 +75,8 @@ impl Node<'_> {
     /// Keeps the moment at which agreement was last reached or lost.
     pub(super) fn note_convergence(&mut self, now: Instant) {
         self.members.settle_tally();
-        self.stats.members_evicted += self.members.take_evictions();
-        self.stats.rumors_dropped += self.foreign.take_dropped();
+        self.stats.members_evicted += Count::from(self.members.take_evictions());
+        self.stats.rumors_dropped += Count::from(self.foreign.take_dropped());
         let converged = self.convergence().is_converged();
         if core::mem::replace(&mut self.converged, converged) != converged {
             self.since = now;

@@ -23,11 +23,10 @@ pub(super) enum Errand {
     PingReq {
         number: u32,
         target: NodeId,
-        addr: Addr,
     },
     Join,
-    /// Which entry's stamp is too far ahead, and what the time is here.
-    Ahead(Key, u64),
+    /// Which entry's stamp is too far ahead.
+    Ahead(Key),
     /// What we know of the one who is there, and where we see it.
     Tell,
     Seen,

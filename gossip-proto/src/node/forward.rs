@@ -15,14 +15,16 @@ use crate::addr::{Addr, NodeId};
 use crate::membership::{MemberSlot, MemberState, OWN, Turn};
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
+use crate::slab::queue::Queue;
 use crate::slab::{Ix, Link};
+use crate::stats::Count;
 use crate::time::{Instant, Tick};
 use crate::wire::{self, Header, Message, Table};
 
 /// Datagrams that wait to be passed on.
 #[derive(Debug, Default)]
 pub(super) struct Forwards {
-    rows: heapless::Deque<Forward, FORWARDS_MAX>,
+    rows: Queue<Forward, FORWARDS_MAX>,
     /// The last datagram of all was one of these: what this node has to say itself comes first.
     last: bool,
 }
@@ -59,7 +61,7 @@ impl Node<'_> {
         {
             slot.since = Tick::at(now);
             let time = self.suspicion(ix);
-            self.members.set_deadline(ix, Some(now + time));
+            self.members.set_deadline(ix, Some(now.plus(time)));
         }
     }
 
@@ -81,7 +83,7 @@ impl Node<'_> {
         let serves = relay != OWN && self.members.get(relay).is_some_and(|slot| slot.is_live() && slot.id != target);
         let Some(ix) = self.members.find(target).filter(|_| serves) else { return };
         if let Some(slot) = self.members.get_mut(ix) {
-            self.stats.paths += u64::from(slot.via == Link::NONE);
+            self.stats.paths += Count::from(slot.via == Link::NONE);
             slot.via = Link::to(relay);
         }
     }
@@ -117,10 +119,9 @@ impl Node<'_> {
 
     /// Asks that relay to ping the member too, if there is one, without waiting for the direct pings to fail.
     pub(super) fn ping_by_path(&mut self, target: NodeId, number: u32) -> bool {
-        let known = self.members.find(target).and_then(|ix| Some((self.members.get(ix)?.addr, self.relay_for(ix)?)));
-        let asked = known.and_then(|(addr, relay)| Some((addr, self.members.get(relay)?)));
-        let Some((addr, to, id)) = asked.map(|(addr, relay)| (addr, relay.addr, relay.id)) else { return false };
-        self.errand(to, Some(id), Errand::PingReq { number, target, addr });
+        let relay = self.members.find(target).and_then(|ix| self.members.get(self.relay_for(ix)?));
+        let Some((to, id)) = relay.map(|relay| (relay.addr, relay.id)) else { return false };
+        self.errand(to, Some(id), Errand::PingReq { number, target });
         true
     }
 
@@ -175,7 +176,7 @@ impl Node<'_> {
     /// something to say itself.
     pub(super) fn forward_to(&mut self, idle: bool) -> Option<usize> {
         let turn = idle || !core::mem::replace(&mut self.forwards.last, false);
-        let to = self.forwards.rows.front().filter(|_| turn).map(|forward| forward.to as usize);
+        let to = self.forwards.rows.first().filter(|_| turn).map(|forward| forward.to as usize);
         self.forwards.last = to.is_some();
         to
     }
@@ -183,7 +184,7 @@ impl Node<'_> {
     /// Writes the first datagram that is to be passed on to this destination.
     pub(super) fn fill_forward(&mut self, filling: &mut Filling<'_>) {
         let here = |forward: &Forward| Some(forward.to as usize) == filling.to.slot && filling.to.via.is_none();
-        let Some(forward) = self.forwards.rows.front().copied().filter(here) else { return };
+        let Some(forward) = self.forwards.rows.first().copied().filter(here) else { return };
         let _ = self.forwards.rows.pop_front();
         let message = Message::Forward { to: forward.id, payload: self.store.blob(forward.blob as usize) };
         // The slot may have passed to somebody else.

@@ -12,7 +12,8 @@ use crate::repair::{Finding, Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::state::{Kind, Outcome, Refused};
-use crate::time::{Instant, Span, Tick, micros};
+use crate::stats::Count;
+use crate::time::{Instant, Tick, micros};
 use crate::wire::{self, Accusation, EntryItem, Header, MemberItem, Message, Table};
 
 /// The datagram that is being taken in.
@@ -178,7 +179,7 @@ impl Node<'_> {
             self.member_changed(now, ix, true);
             if state == MemberState::Dead {
                 // Who returns is seldom alone.
-                let soon = now + Span::from_micros(self.rng.jitter(micros(self.config.gossip_interval)));
+                let soon = now.plus(self.rng.jitter(micros(self.config.gossip_interval)));
                 self.timers.heal = Some(self.timers.heal.map_or(soon, |heal| heal.min(soon)));
             }
         } else if !(moved && state.is_live()) {
@@ -199,14 +200,17 @@ impl Node<'_> {
 
     fn apply(&mut self, context: &Context, message: &Message<'_>) {
         let now = context.now;
-        let of_entries = match message {
-            Message::Root { table, .. } => *table == Table::Entries,
-            Message::Digests(theirs) => theirs.table == Table::Entries,
-            Message::Items(theirs) => theirs.table == Table::Entries,
-            _ => matches!(message, Message::Sketch(_)),
+        let compared = match message {
+            Message::Root { table, .. } => Some(*table),
+            Message::Digests(theirs) => Some(theirs.table),
+            Message::Items(theirs) => Some(theirs.table),
+            Message::Sketch(_) => Some(Table::Entries),
+            _ => None,
         };
-        if of_entries && self.is_catching_up() {
-            return;
+        match compared {
+            Some(Table::Entries) if self.is_catching_up() => return,
+            Some(Table::Messages) if !self.config.has_messages() => return,
+            _ => {}
         }
         match *message {
             Message::Ping(number) => {
@@ -265,10 +269,10 @@ impl Node<'_> {
                 let equal = digest == self.digest_with(table, context.peer);
                 self.note_equal(context, table, equal);
                 let quiet = self.is_quiet(table);
-                let mut delay = Span::ZERO;
+                let mut delay = 0;
                 if table == Table::Messages {
                     // Rumors settle most differences first, and time those of what is over.
-                    delay = Span::from_micros(self.rng.jitter(DIFFER_DELAY));
+                    delay = self.rng.jitter(DIFFER_DELAY);
                     if !equal && self.moment(now).is_none_or(|at| self.store.is_sweeping(at)) {
                         return;
                     }
@@ -348,7 +352,7 @@ impl Node<'_> {
             Message::Seen(_) | Message::Copies => {}
             // What is for us is opened when the rest has been taken in.
             Message::Forward { to, .. } if to == self.envelope.own => {
-                self.stats.forward_refused += u64::from(context.forwarded);
+                self.stats.forward_refused += Count::from(context.forwarded);
             }
             Message::Forward { to, payload } => self.keep_forward(context, to, payload),
         }
@@ -387,8 +391,7 @@ impl Node<'_> {
     /// alone cannot move another, nor can anybody who only claims to be two.
     #[inline(never)]
     fn take_seen(&mut self, now: Instant, addr: Addr, by: NodeId) {
-        let interval = Span::of(self.config.probe_interval);
-        let recent = |seen: &(Addr, NodeId, Instant)| now.since(seen.2) < interval * SEEN_PROBES;
+        let recent = |seen: &(Addr, NodeId, Instant)| now < seen.2 + self.config.probe_interval * SEEN_PROBES;
         let before = self.seen.filter(recent).filter(|seen| seen.0 == addr);
         match before {
             Some((_, first, _)) if first != by => self.set_addr(now, addr),
@@ -456,7 +459,7 @@ impl Node<'_> {
         let kept = if item.tags.is_empty() { None } else { self.store.blob_put(old.get(), item.tags) };
         if kept.is_none() {
             self.drop_tags(old);
-            self.stats.tags_dropped += u64::from(!item.tags.is_empty());
+            self.stats.tags_dropped += Count::from(!item.tags.is_empty());
         }
         self.members.update(ix, |slot| {
             slot.tags = kept.map_or(Link::NONE, Link::to);
@@ -476,7 +479,7 @@ impl Node<'_> {
         if self.accuses_sleeper(context.now, context.peer, accusation, state) {
             return;
         }
-        let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO + self.refuting_time()).0);
+        let fresh = Tick::at(context.now).0.saturating_sub(Tick::after(Instant::ZERO.plus(self.refuting_time())).0);
         let report = Report { id, incarnation, state, by };
         // A farewell from elsewhere than the member is at may be anybody's.
         let slot = self.members.find(id).and_then(|ix| self.members.get(ix));
@@ -513,7 +516,7 @@ impl Node<'_> {
             Verdict::Confirmed(ix) => self.suspicion_confirmed(ix),
             Verdict::Contradicted(ix) => {
                 self.member_changed(context.now, ix, !context.copies);
-                self.members.set_deadline(ix, Some(context.now + self.refuting_time()));
+                self.members.set_deadline(ix, Some(context.now.plus(self.refuting_time())));
             }
             Verdict::Stale(ix) => {
                 if let Some(to) = context.reply {
@@ -527,9 +530,9 @@ impl Node<'_> {
         }
     }
 
-    /// How long somebody has to refute who is called dead before it was suspected here.
-    pub(super) fn refuting_time(&self) -> Span {
-        Span::of(self.config.probe_interval) * 2
+    /// How long somebody has to refute, in µs, who is called dead before it was suspected here.
+    pub(super) fn refuting_time(&self) -> u64 {
+        micros(self.config.probe_interval) * 2
     }
 
     /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
@@ -543,7 +546,7 @@ impl Node<'_> {
             ix,
             match state {
                 MemberState::Alive => None,
-                MemberState::Suspect => Some(now + self.suspicion(ix)),
+                MemberState::Suspect => Some(now.plus(self.suspicion(ix))),
                 MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
             },
         );
@@ -574,12 +577,12 @@ impl Node<'_> {
         self.start_timers(now);
     }
 
-    /// How long this member stays suspect, as far as it is confirmed.
-    pub(super) fn suspicion(&self, ix: usize) -> Span {
+    /// How long this member stays suspect, in µs, as far as it is confirmed.
+    pub(super) fn suspicion(&self, ix: usize) -> u64 {
         let live = self.members.peers() + 1;
         let confirmed = self.members.get(ix).map_or(0, |slot| slot.confirmed);
         let max = if self.config.lifeguard.confirmations { self.config.suspicion_max_mult } else { 1 };
-        suspicion(self.config.suspicion_mult, max, confirmed, live, Span::of(self.config.probe_interval))
+        suspicion(self.config.suspicion_mult, max, confirmed, live, micros(self.config.probe_interval))
     }
 
     /// One more suspects a member: the deadline comes nearer, and the others shall hear of it.
@@ -588,7 +591,7 @@ impl Node<'_> {
             return;
         }
         let Some(since) = self.members.get(ix).map(|slot| slot.since) else { return };
-        self.members.set_deadline(ix, Some(since.instant() + self.suspicion(ix)));
+        self.members.set_deadline(ix, Some(since.instant().plus(self.suspicion(ix))));
         self.members.heat(ix, self.transmissions());
         self.rounds.hasten(self.now);
     }
@@ -645,9 +648,9 @@ impl Node<'_> {
             Err(refused @ (Refused::Ended | Refused::Collected)) => return self.note_over(context.reply, refused),
             Err(_) => return self.stats.refused_entry += 1,
         };
-        self.stats.conflicts += u64::from(merged.conflict);
-        self.stats.siblings_dropped += u64::from(merged.dropped_sibling);
-        self.stats.tombstones_reissued += u64::from(merged.reissued);
+        self.stats.conflicts += Count::from(merged.conflict);
+        self.stats.siblings_dropped += Count::from(merged.dropped_sibling);
+        self.stats.tombstones_reissued += Count::from(merged.reissued);
         match merged.outcome {
             Outcome::New => {
                 self.stats.entries_new += 1;
@@ -685,7 +688,7 @@ impl Node<'_> {
             self.note_level(peer);
         }
         let (own, retry) = (self.root, self.retry(ix));
-        let delay = Span::from_micros(self.rng.jitter(DIFFER_DELAY));
+        let delay = self.rng.jitter(DIFFER_DELAY);
         let equal = root == own || scoped && self.members.agrees(ix);
         if equal {
             self.note_caught_up();
@@ -760,8 +763,9 @@ impl Node<'_> {
             self.stats.replies_dropped += 1;
             // What others want gives way to a probe of this node's own.
             if matches!(what, Errand::Ping(number) if self.prober.awaits(number)) {
-                let _ = self.direct.pop_back();
-                let _ = self.direct.push_front(direct);
+                if let [first, .., last] = &mut *self.direct {
+                    *last = core::mem::replace(first, direct);
+                }
             }
         }
     }
@@ -776,7 +780,7 @@ const WITNESSES: u32 = 4;
 const STREAM_DATAGRAMS: u8 = 8;
 /// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.
 const WELCOME_FEW: usize = 24;
-/// How long a newcomer waits for the rest of its welcome before it compares: a guess above most round trips.
-const SETTLE_DELAY: Span = Span::from_millis(30);
+/// How long a newcomer waits for the rest of its welcome before it compares, in µs: a guess above most round trips.
+const SETTLE_DELAY: u64 = 30_000;
 /// How long a difference of roots must last, in µs, before it is looked into: rumors settle most of them first.
 const DIFFER_DELAY: u64 = 200_000;

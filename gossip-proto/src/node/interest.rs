@@ -15,6 +15,7 @@ use crate::membership::{OWN, append_scope, split_scope};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::slab::scope::{CEILING_MAX, Scope, TOPICS_MAX};
+use crate::stats::Count;
 use crate::time::Instant;
 use crate::wire::Table;
 
@@ -152,7 +153,7 @@ impl Node<'_> {
         if let Some(from) = self.shedding.from {
             let (next, shed) = self.store.shed(from, SHED_LOOK);
             self.shedding.from = next;
-            self.stats.entries_shed += u64::from(shed);
+            self.stats.entries_shed += Count::from(shed);
             self.refresh_root();
         } else if self.shedding.announce.take_if(|at| *at <= now).is_some() {
             let (tags, len) = self.own_tags();

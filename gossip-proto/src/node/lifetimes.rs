@@ -14,7 +14,8 @@ use crate::error::PutError;
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
 use crate::state::{PutOptions, Refused, Settled, TTL_MAX};
-use crate::time::{Instant, Span, micros};
+use crate::stats::Count;
+use crate::time::{Instant, micros};
 use crate::wire::{Message, Table};
 
 /// What a node knows of the floor beside the floor itself. Seconds are since 1970.
@@ -71,7 +72,7 @@ impl Node<'_> {
             match self.store.settle_due() {
                 Some(Settled::Message(slot)) => self.message_due(now, slot),
                 Some(settled) => {
-                    self.stats.entries_removed += u64::from(settled == Settled::Removed);
+                    self.stats.entries_removed += Count::from(settled == Settled::Removed);
                     any = true;
                 }
                 None => break,
@@ -87,7 +88,7 @@ impl Node<'_> {
         if self.store.take_waits() && self.floor.due.is_none() {
             // Not at once, for this is when roots change, and not all at the same time: the first saves the others the word.
             let wait = FLOOR_WAIT + self.rng.jitter(FLOOR_WAIT);
-            self.floor.due = Some(now + Span::from_micros(wait));
+            self.floor.due = Some(now.plus(wait));
         }
         if self.floor.due.take_if(|at| *at <= now).is_some() {
             self.compute_floor(now);
@@ -103,7 +104,7 @@ impl Node<'_> {
     fn compute_floor(&mut self, now: Instant) {
         // Who is new knows of nobody who had died before; after this time the others have forgotten those, too.
         let since = *self.floor.since.get_or_insert(now);
-        if self.members.is_sample() || now.since(since) < Span::of(self.config.forget_after) {
+        if self.members.is_sample() || now < since + self.config.forget_after {
             return;
         }
         let own = self.store.time();

@@ -5,29 +5,32 @@
 //! A message travels as an entry does: whole while hardly anybody can have it, or when it is small or urgent; else as the
 //! window that has its bit, and who lacks it asks. Windows are compared like any table, so what rumors miss is found.
 
-use core::time::Duration;
-
+use super::Node;
 use super::input::Context;
 use super::output::{Filling, Rest};
-use super::{Lifecycle, Node};
 use crate::config::Spread;
-use crate::error::PublishError;
 use crate::event::Event;
 use crate::repair::{Row, Task};
-use crate::state::{MESSAGE_TTL_MAX, PublishOptions, TOPIC_LEN_MAX, Taken, Told, name_of, origin_of};
-use crate::time::{Instant, micros};
+use crate::state::{Taken, Told, name_of, origin_of};
+use crate::stats::Count;
+use crate::time::Instant;
 use crate::wire::{Message, Missing, Publication, Table, WindowItem};
 
 impl Node<'_> {
+    #[cfg(feature = "messages")]
     pub(super) fn publish_message(
         &mut self,
         now: Instant,
         topic: &[u8],
         bytes: &[u8],
-        options: PublishOptions,
-    ) -> Result<u32, PublishError> {
+        options: crate::state::PublishOptions,
+    ) -> Result<u32, crate::error::PublishError> {
+        use crate::error::PublishError;
+        use crate::state::{MESSAGE_TTL_MAX, TOPIC_LEN_MAX};
+        use crate::time::micros;
+
         let now = self.advance(now);
-        if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
+        if matches!(self.lifecycle, super::Lifecycle::Leaving | super::Lifecycle::Left) {
             return Err(PublishError::Left);
         }
         let max = self.store.message_len_max();
@@ -37,8 +40,11 @@ impl Node<'_> {
         if topic.len() + bytes.len() > max {
             return Err(PublishError::Len { max });
         }
-        if options.ttl > MESSAGE_TTL_MAX || options.ttl < Duration::from_millis(1) {
+        if options.ttl > MESSAGE_TTL_MAX || micros(options.ttl) < 1_000 {
             return Err(PublishError::Ttl { max: MESSAGE_TTL_MAX });
+        }
+        if !self.config.has_messages() {
+            return Err(PublishError::Full { max: 0 });
         }
         let at = self.moment(now).ok_or(PublishError::NoTime)?;
         let (origin, ttl, urgent) = (self.life, (micros(options.ttl) / 1000) as u32, options.urgent);
@@ -75,6 +81,9 @@ impl Node<'_> {
 
     #[inline(never)]
     pub(super) fn take_publication(&mut self, context: &Context, item: &Publication<'_>) {
+        if !self.config.has_messages() {
+            return self.stats.refused_message += 1;
+        }
         if item.origin == self.life {
             // We know what we said.
             return self.stats.messages_known += 1;
@@ -105,6 +114,9 @@ impl Node<'_> {
     /// Another says what it has seen: ask for what we have not.
     #[inline(never)]
     pub(super) fn take_window(&mut self, context: &Context, item: &WindowItem) {
+        if !self.config.has_messages() {
+            return self.stats.refused_message += 1;
+        }
         let Some(at) = self.moment(context.now).filter(|_| item.origin != self.life) else { return };
         let Some(wanted) = self.store.window_take(at, item) else { return self.stats.messages_full += 1 };
         if context.copies {
@@ -136,7 +148,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_missing(&mut self, context: &Context, missing: &Missing) {
         let key = name_of(missing.origin, missing.base);
-        if let Some(to) = context.reply {
+        if let Some(to) = context.reply.filter(|_| self.config.has_messages()) {
             let task = Task::Give { wanted: missing.wanted, datagrams: GIVE_DATAGRAMS };
             self.push_row(Row::of_key(to, Table::Messages, task, key).copies(context.copies));
         }
@@ -144,6 +156,9 @@ impl Node<'_> {
 
     /// What passes a message on: itself, or the window with its bit.
     pub(super) fn push_message_news(&self, filling: &mut Filling<'_>, slot: usize, limit: usize) -> Option<usize> {
+        if !self.config.has_messages() {
+            return Some(0);
+        }
         let item = self.store.publication(slot);
         let sent = self.transmissions().saturating_sub(self.store.left(slot));
         let first = item.origin == self.life && sent < self.config.fanout;
@@ -167,6 +182,9 @@ impl Node<'_> {
         copy: bool,
         limit: usize,
     ) -> Option<usize> {
+        if !self.config.has_messages() {
+            return Some(0);
+        }
         // What is no more is not said any more.
         let Some(item) = self.moment(self.now).and_then(|at| self.store.window_item(at, slot)) else { return Some(0) };
         filling.push(&Message::Window(item), copy, limit)
@@ -181,6 +199,9 @@ impl Node<'_> {
 
     /// The question for messages, but for those that have come meanwhile.
     pub(super) fn push_missing(&self, filling: &mut Filling<'_>, row: Row, wanted: u32, limit: usize) -> Option<usize> {
+        if !self.config.has_messages() {
+            return Some(0);
+        }
         let (origin, base) = origin_of(row.key());
         let wanted = wanted & !self.store.seen(origin, base);
         if wanted == 0 {
@@ -198,6 +219,9 @@ impl Node<'_> {
         datagrams: u8,
         mut limit: usize,
     ) -> Rest {
+        if !self.config.has_messages() {
+            return Rest::Done;
+        }
         let (origin, base) = origin_of(row.key());
         while wanted > 0 {
             let sequence = base.wrapping_add(wanted.trailing_zeros());
@@ -216,8 +240,8 @@ impl Node<'_> {
 
     /// A message or a window has come to its end.
     pub(super) fn message_due(&mut self, now: Instant, slot: usize) {
-        if let Some(at) = self.moment(now) {
-            self.stats.messages_missed += u64::from(self.store.message_due(at, self.life, slot));
+        if let Some(at) = self.moment(now).filter(|_| self.config.has_messages()) {
+            self.stats.messages_missed += Count::from(self.store.message_due(at, self.life, slot));
         }
     }
 
@@ -235,5 +259,5 @@ impl Node<'_> {
 /// How many datagrams one question for messages is answered with: bounds what a forged one sets off.
 const GIVE_DATAGRAMS: u8 = 8;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "messages"))]
 mod tests;

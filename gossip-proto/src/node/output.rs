@@ -11,6 +11,7 @@ use crate::slab::index::{Key, Prefix};
 use crate::slab::scope::Scope;
 use crate::spread::Class;
 use crate::state::origin_of;
+use crate::stats::Count;
 use crate::time::Instant;
 use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
 
@@ -123,7 +124,7 @@ impl Node<'_> {
             return None;
         }
         let allowed = self.budget.allows(now);
-        if let Some(direct) = self.direct.front().filter(|_| allowed) {
+        if let Some(direct) = self.direct.first().filter(|_| allowed) {
             return Some(self.errand_destination(*direct));
         }
         // Only a due probe may overdraw, once, and nothing goes with it.
@@ -227,7 +228,10 @@ impl Node<'_> {
                         self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
                     }),
                     Errand::Show => self.push_shown(filling, limit),
-                    _ => filling.push(&self.errand_message(&direct), false, limit),
+                    _ => match self.errand_message(&direct) {
+                        Some(message) => filling.push(&message, false, limit),
+                        None => Some(0),
+                    },
                 }
             } else {
                 None
@@ -257,18 +261,22 @@ impl Node<'_> {
         Some(used)
     }
 
-    fn errand_message(&self, direct: &Direct) -> Message<'_> {
-        match direct.what {
+    /// What to say; nothing if there is no reason left.
+    fn errand_message(&self, direct: &Direct) -> Option<Message<'_>> {
+        Some(match direct.what {
             Errand::Ping(number) => Message::Ping(number),
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
             Errand::Seen => Message::Seen(direct.to),
-            Errand::PingReq { number, target, addr } => Message::PingReq { number, target, addr },
-            Errand::Ahead(key, now) => Message::Ahead { key, now },
+            Errand::PingReq { number, target } => {
+                let addr = self.members.get(self.members.find(target)?)?.addr;
+                Message::PingReq { number, target, addr }
+            }
+            Errand::Ahead(key) => Message::Ahead { key, now: self.clock.own_estimate(self.now)? },
             Errand::Join | Errand::Welcome | Errand::Tell | Errand::Show => {
                 Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY))
             }
-        }
+        })
     }
 
     fn fill_members(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
@@ -422,7 +430,7 @@ impl Node<'_> {
                 }
                 Rest::More(row) => {
                     let stuck = filling.writer.is_empty() && credit == usize::MAX;
-                    self.stats.items_too_large += u64::from(stuck);
+                    self.stats.items_too_large += Count::from(stuck);
                     self.replies.settle(at, (!stuck).then_some(row));
                     break;
                 }

@@ -3,6 +3,8 @@
 //! A holder keeps nothing but rows of what it owes, and whose turn it is. Who lacks a value asks for runs of it, of several
 //! holders at once, and asks again, or another one, when a run did not come within some round trips.
 
+use core::time::Duration;
+
 use super::Node;
 use super::input::Context;
 use super::output::{Filling, Rest};
@@ -10,6 +12,7 @@ use super::timeout::retry;
 use crate::repair::{Pull, Row, Task};
 use crate::slab::index::Key;
 use crate::state::{Merged, Outcome, Worth};
+use crate::stats::Count;
 use crate::time::Instant;
 use crate::wire::{Large, Message, Table, UNIT};
 
@@ -18,6 +21,9 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_announcement(&mut self, context: &Context, large: &Large) {
         let now = context.now;
+        if !self.config.has_large() {
+            return self.stats.pulls_refused += 1;
+        }
         if !self.clock.accept(now, large.stamp) {
             self.stats.refused_stamp += 1;
             return;
@@ -26,7 +32,7 @@ impl Node<'_> {
             Ok(Worth::Known) => self.stats.entries_known += 1,
             Ok(Worth::Stale(slot, conflict)) => {
                 self.stats.entries_known += 1;
-                self.stats.conflicts += u64::from(conflict);
+                self.stats.conflicts += Count::from(conflict);
                 let key = self.store.key_hash(slot);
                 self.owe_key(context.reply, Table::Entries, Task::Send, key);
             }
@@ -83,6 +89,9 @@ impl Node<'_> {
 
     /// An entry has changed: an older version of it is not worth its bytes any more.
     pub(super) fn drop_outdated(&mut self, slot: usize) {
+        if !self.config.has_large() {
+            return;
+        }
         let key = self.store.key_hash(slot);
         let pull = self.pulls.iter().find(|pull| pull.what.key == key).map(|pull| (pull.slot, pull.what));
         if let Some((slot, what)) = pull {
@@ -97,7 +106,9 @@ impl Node<'_> {
         loop {
             let Self { pulls, store, members, .. } = self;
             let lacks = |pull: &Pull, unit: u16| store.lacks(pull.slot, pull.what.len as usize, unit.into());
-            let Some((key, ask)) = pulls.next_ask(now, lacks, |ix| retry(members, ix)) else { return };
+            let Some((key, ask)) = pulls.next_ask(now, lacks, |ix| Duration::from_micros(retry(members, ix))) else {
+                return;
+            };
             let task = Task::Pull { from: ask.from, of: ask.of };
             self.push_row(Row::of_key(ask.to as usize, Table::Entries, task, key));
         }
@@ -106,13 +117,16 @@ impl Node<'_> {
     /// Somebody asks for a run of units of a version.
     #[inline(never)]
     pub(super) fn serve(&mut self, context: &Context, key: Key, of: u32, from: u16, end: u16) {
+        if !self.config.has_large() {
+            return self.stats.pulls_put_off += 1;
+        }
         let held = self.store.find_hash(key).and_then(|slot| self.store.large(slot));
         let (Some(large), Some(ix)) = (held, context.reply) else { return };
         if large.short() != of {
             // It shall ask for what we have instead.
             return self.owe_key(context.reply, Table::Entries, Task::Send, key);
         }
-        let wait = self.retry(ix) * 2;
+        let wait = Duration::from_micros(self.retry(ix) * 2);
         if !self.pulls.turn(context.now, ix, wait) || self.replies.chunks_to(ix) >= RUNS_MAX {
             self.stats.pulls_put_off += 1;
             return;
@@ -125,7 +139,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_chunk(&mut self, context: &Context, of: u32, from: u16, bytes: &[u8]) {
         let now = context.now;
-        let Some(ix) = context.peer else { return self.stats.chunks_refused += 1 };
+        let Some(ix) = context.peer.filter(|_| self.config.has_large()) else { return self.stats.chunks_refused += 1 };
         let pull = self.pulls.find(of).filter(|pull| pull.has_holder(ix)).map(|pull| (pull.slot, pull.what));
         // None: of a pull that has ended, or never was.
         let Some((slot, what)) = pull else { return self.stats.chunks_refused += 1 };
@@ -133,8 +147,8 @@ impl Node<'_> {
             return self.stats.chunks_refused += 1;
         };
         let units = bytes.len().div_ceil(UNIT) as u16;
-        self.stats.chunks_known += u64::from(new < usize::from(units));
-        let wait = self.retry(ix);
+        self.stats.chunks_known += Count::from(new < usize::from(units));
+        let wait = Duration::from_micros(self.retry(ix));
         let Self { pulls, store, .. } = self;
         let lacks = |pull: &Pull, unit: u16| store.lacks(pull.slot, pull.what.len as usize, unit.into());
         pulls.came(now, ix, (of, from, from.saturating_add(units)), new, lacks, wait);
@@ -161,8 +175,8 @@ impl Node<'_> {
             Err(refused) if refused.is_full() => return self.stats.refused_full += 1,
             Err(_) => return self.stats.refused_entry += 1,
         };
-        self.stats.conflicts += u64::from(conflict);
-        self.stats.siblings_dropped += u64::from(dropped_sibling);
+        self.stats.conflicts += Count::from(conflict);
+        self.stats.siblings_dropped += Count::from(dropped_sibling);
         if outcome == Outcome::New {
             self.stats.entries_new += 1;
             if news {
@@ -175,7 +189,7 @@ impl Node<'_> {
     pub(super) fn pulls_due(&mut self, now: Instant) {
         loop {
             let Self { pulls, members, .. } = self;
-            let Some(slot) = pulls.time_out(now, |ix| retry(members, ix)) else { break };
+            let Some(slot) = pulls.time_out(now, |ix| Duration::from_micros(retry(members, ix))) else { break };
             self.drop_pull(slot);
         }
         self.ask_for_chunks(now);
@@ -183,12 +197,18 @@ impl Node<'_> {
 
     /// The question for a run, if it is still wanted.
     pub(super) fn pull_message(&self, row: &Row, of: u32, from: u16) -> Option<Message<'static>> {
+        if !self.config.has_large() {
+            return None;
+        }
         let end = self.pulls.asked(row.to(), of, from)?;
         Some(Message::Pull { key: row.key(), digest: of, from, end })
     }
 
     /// Writes as much of a run as fits; a datagram's room is not parted for want of credit, since chunks are whole units.
     pub(super) fn fill_chunks(&self, filling: &mut Filling<'_>, row: Row, from: u16, end: u16, limit: usize) -> Rest {
+        if !self.config.has_large() {
+            return Rest::Done;
+        }
         let held = self.store.find_hash(row.key()).and_then(|slot| Some((slot, self.store.large(slot)?)));
         // What is no more is not owed any more.
         let Some((slot, large)) = held else { return Rest::Done };
@@ -216,5 +236,5 @@ const RUN_MAX: u16 = 256;
 /// What a chunk takes besides its bytes: mark of a copy 1, tag 1, digest 4, number of the unit 3, length 3.
 const CHUNK_HEAD: usize = 12;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "large"))]
 mod tests;

@@ -3,6 +3,8 @@
 //! A member confirms a write by answering a question about it, or by telling our own summary root while it is watched.
 //! Some members who have not are asked every gossip interval, until the application closes the receipt.
 
+use core::num::NonZero;
+
 use super::Node;
 use super::input::Context;
 use crate::error::ReceiptError;
@@ -38,7 +40,8 @@ impl Node<'_> {
     pub fn open_receipt(&mut self, now: Instant, key: &[u8]) -> Result<Receipt, ReceiptError> {
         let now = self.advance(now);
         let (key, stamp) = self.store.newest_of(key).ok_or(ReceiptError::NotFound)?;
-        let watched = Watched { key, stamp, number: self.rng.secret() as u32 };
+        let watched =
+            Watched { key, stamp, number: NonZero::new(self.rng.secret() as u32).unwrap_or(NonZero::<u32>::MIN) };
         let receipt = self.receipts.open(watched).ok_or(ReceiptError::Full { max: RECEIPTS_MAX })?;
         self.members.confirm_none(self.receipts.bit(receipt).unwrap_or(0));
         self.receipts.next.get_or_insert(now + self.config.gossip_interval);
@@ -71,7 +74,7 @@ impl Node<'_> {
             let Some(ix) = self.members.peer(self.receipts.cursor) else { continue };
             let missing = open & !self.members.get(ix).map_or(0, |slot| slot.holds);
             if let Some(watched) = self.receipts.first(missing) {
-                let task = Task::Ask { number: watched.number };
+                let task = Task::Ask { number: watched.number.get() };
                 self.push_row(Row::of_key(ix, Table::Entries, task, watched.key));
                 asked += 1;
             }
@@ -82,7 +85,7 @@ impl Node<'_> {
     /// The question about a watched write; `None` when it is watched no longer.
     pub(super) fn question(&self, number: u32) -> Option<Message<'static>> {
         let Watched { key, stamp, number } = self.receipts.watched(number)?;
-        Some(Message::Ask { key, stamp, writer: self.life, number })
+        Some(Message::Ask { key, stamp, writer: self.life, number: number.get() })
     }
 
     /// Somebody asks whether we hold a version, or something newer.

@@ -216,7 +216,7 @@ impl Node<'_> {
     pub(super) fn probe_nobody(&mut self, now: Instant) {
         if self.members.peers() > 0 {
             let wait = micros(self.config.probe_interval);
-            self.timers.probe = Some(now + Span::from_micros(self.rng.jitter(wait)));
+            self.timers.probe = Some(now.plus(self.rng.jitter(wait)));
         }
     }
 }

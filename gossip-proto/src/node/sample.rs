@@ -54,7 +54,7 @@ impl Node<'_> {
 
     /// Whether it seems that hardly any sample holds this node.
     fn is_unknown(&self, now: Instant) -> bool {
-        self.members.is_sample() && now - self.pinged_at > self.config.probe_interval * UNPINGED_PROBES
+        self.members.is_sample() && now > self.pinged_at + self.config.probe_interval * UNPINGED_PROBES
     }
 
     /// Who seems to be unknown asks, with every probe, to be shown some to whom it can show itself.

@@ -224,7 +224,7 @@ impl Node<'_> {
     /// Compares entries with a member, now.
     pub(crate) fn compare_entries(&mut self, now: crate::Instant, with: crate::NodeId) {
         if let Some(ix) = self.members.find(with) {
-            self.session(Table::Entries).begin(now, ix, crate::time::Span::ZERO);
+            self.session(Table::Entries).begin(now, ix, 0);
         }
     }
 }

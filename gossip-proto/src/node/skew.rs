@@ -70,7 +70,7 @@ impl Node<'_> {
         let waiting = self.direct.iter().filter(|direct| matches!(direct.what, Errand::Ahead(..))).count();
         if let Some(kind) = Kind::from_wire(kind).filter(|_| waiting < AHEAD_MAX) {
             let place = self.store.place(kind, key);
-            self.errand(context.from(), Some(context.sender), Errand::Ahead(place, estimate));
+            self.errand(context.from(), Some(context.sender), Errand::Ahead(place));
         }
     }
 

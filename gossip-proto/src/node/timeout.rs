@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
 use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
-use crate::repair::Step;
-use crate::time::{Instant, Span, Tick, micros};
+use crate::repair::{Session, Step};
+use crate::time::{Instant, Tick, micros};
 use crate::wire::Table;
 
 /// When the node's own timers are due; rounds, sessions and slots keep theirs.
@@ -29,8 +29,13 @@ pub(super) struct Timers {
 }
 
 /// Takes a timer's deadline if it has come.
+#[cfg_attr(target_os = "none", inline(never))]
 fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
     timer.take_if(|at| *at <= now).is_some()
+}
+
+fn least(deadlines: impl Iterator<Item = Option<Instant>>) -> Option<Instant> {
+    deadlines.flatten().min()
 }
 
 impl Node<'_> {
@@ -95,16 +100,19 @@ impl Node<'_> {
             return self.resting_timeout();
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
-        let own = [probe, retry, join, heal, wake, farewell, budget].into_iter().flatten().copied();
-        let own = own
-            .chain(self.receipts.next)
-            .chain(self.pulls.next())
-            .chain(self.lanes.next())
-            .chain(self.shed_at())
-            .chain(self.prober.next_overdue())
-            .chain(self.lifetime_due());
-        let sessions = self.sessions.iter().filter_map(|session| session.next());
-        own.chain(sessions).chain(self.members.next_deadline()).chain(self.round_at()).min()
+        let own = [*probe, *retry, *join, *heal, *wake, *farewell, *budget];
+        let rooms = [
+            self.receipts.next,
+            self.pulls.next(),
+            self.lanes.next(),
+            self.shed_at(),
+            self.prober.next_overdue(),
+            self.lifetime_due(),
+            self.members.next_deadline(),
+            self.round_at(),
+        ];
+        let sessions = self.sessions.iter().map(Session::next);
+        [least(own.into_iter()), least(rooms.into_iter()), least(sessions)].into_iter().flatten().min()
     }
 
     fn round_at(&self) -> Option<Instant> {
@@ -119,11 +127,11 @@ impl Node<'_> {
         if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
             // A random phase, so that a swarm that starts at once does not probe at once.
             let phase = u64::from(self.rng.next()) % micros(self.config.probe_interval).max(1);
-            self.timers.probe = Some(now + Span::from_micros(phase));
+            self.timers.probe = Some(now.plus(phase));
         }
         if self.timers.heal.is_none() {
             let wait = micros(self.config.probe_interval).saturating_mul(HEAL_PROBES);
-            self.timers.heal = Some(now + Span::from_micros(self.rng.jitter(wait)));
+            self.timers.heal = Some(now.plus(self.rng.jitter(wait)));
         }
     }
 
@@ -146,9 +154,9 @@ impl Node<'_> {
         self.meet_more(now);
         let Some(ix) = self.next_probe(now) else { return self.probe_nobody(now) };
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
-        self.timers.probe = Some(now + self.probe_wait(now));
+        self.timers.probe = Some(now.plus(self.probe_wait(now)));
         let number = self.rng.secret() as u32;
-        let timeout = self.health.scale(Span::of(self.config.probe_timeout));
+        let timeout = self.health.scale(micros(self.config.probe_timeout));
         let step = self.retry_step(ix, timeout);
         self.prober.begin(id, number, now, step, timeout);
         self.errand(addr, Some(id), Errand::Ping(number));
@@ -156,7 +164,7 @@ impl Node<'_> {
         if state == MemberState::Suspect && self.config.lifeguard.buddy {
             self.tell(ix, ix);
         }
-        self.timers.retry = Some(now + step);
+        self.timers.retry = Some(now.plus(step));
     }
 
     /// Somebody did not answer: it is suspect, or one more suspects it.
@@ -172,16 +180,16 @@ impl Node<'_> {
         }
     }
 
-    /// How long to wait before the same target is pinged again: the pings share the probe's timeout, but none goes out
+    /// How long to wait before the same target is pinged again, in µs: the pings share the probe's timeout, but none goes out
     /// before an answer to the last can be expected. Through a relay there are twice as many, since each has twice as far to go
     /// and nothing else reaches the target.
-    fn retry_step(&self, ix: usize, timeout: Span) -> Span {
+    fn retry_step(&self, ix: usize, timeout: u64) -> u64 {
         if !self.config.lifeguard.retries {
             return timeout;
         }
         let round_trip = self.members.get(ix).map_or(0, |slot| slot.rtt);
-        let pings = PINGS_MAX.ilog2() + u32::from(self.relay_for(ix).is_some());
-        Span::from_micros((timeout.micros() >> pings).max(u64::from(round_trip) * 300)).min(timeout)
+        let step = timeout / u64::from(PINGS_MAX) / if self.relay_for(ix).is_some() { 2 } else { 1 };
+        step.max(u64::from(round_trip) * 300).min(timeout)
     }
 
     fn retry_probe(&mut self, now: Instant) {
@@ -199,7 +207,7 @@ impl Node<'_> {
             }
             Retry::Fail => return self.probe_failed(now),
         }
-        self.timers.retry = Some(now + wait);
+        self.timers.retry = Some(now.plus(wait));
     }
 
     fn ping_again(&mut self, id: NodeId, number: u32) {
@@ -219,9 +227,6 @@ impl Node<'_> {
     }
 
     fn ask_relays(&mut self, target: NodeId, number: u32) {
-        let Some(addr) = self.members.find(target).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) else {
-            return;
-        };
         let path = self.ping_by_path(target, number);
         if path {
             self.prober.asked();
@@ -234,7 +239,7 @@ impl Node<'_> {
                 |slot: &&MemberSlot| slot.id != target && slot.state == MemberState::Alive && !slot.sleeps(self.now);
             let relay = relay.filter(serves);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
-                self.errand(to, Some(id), Errand::PingReq { number, target, addr });
+                self.errand(to, Some(id), Errand::PingReq { number, target });
                 self.prober.asked();
             }
         }
@@ -243,8 +248,8 @@ impl Node<'_> {
     /// A member's deadline has come: suspicion ends in death, memory in forgetting.
     fn deadline(&mut self, now: Instant, ix: usize) {
         match self.members.get(ix).map(|slot| slot.state) {
-            Some(MemberState::Suspect) if now < self.blocked_until + self.refuting_time() => {
-                self.members.set_deadline(ix, Some(self.blocked_until + self.refuting_time()));
+            Some(MemberState::Suspect) if now < self.blocked_until.plus(self.refuting_time()) => {
+                self.members.set_deadline(ix, Some(self.blocked_until.plus(self.refuting_time())));
             }
             Some(MemberState::Suspect) if self.spoke_since(now, ix) => {}
             Some(MemberState::Suspect) => {
@@ -266,7 +271,7 @@ impl Node<'_> {
     /// A suspect that has spoken meanwhile has all its time again from then on: it is we who cannot reach it.
     fn spoke_since(&mut self, now: Instant, ix: usize) -> bool {
         let spoke = self.members.get(ix).filter(|slot| slot.heard > slot.since && !slot.leaving);
-        let until = spoke.map(|slot| slot.heard.instant()).map(|heard| heard + self.suspicion(ix));
+        let until = spoke.map(|slot| slot.heard.instant()).map(|heard| heard.plus(self.suspicion(ix)));
         let postponed = until.filter(|until| *until > now);
         if postponed.is_some() {
             self.members.set_deadline(ix, postponed);
@@ -281,7 +286,7 @@ impl Node<'_> {
         if let Some(contact) = self.contacts.next() {
             self.errand(contact.addr, None, Errand::Join);
             let wait = micros(self.contacts.wait());
-            self.timers.join = Some(now + Span::from_micros(self.rng.jitter(wait)));
+            self.timers.join = Some(now.plus(self.rng.jitter(wait)));
         }
     }
 
@@ -328,7 +333,8 @@ impl Node<'_> {
             return self.session(table).end(now, true);
         }
         // Questions about members go to somebody else each time.
-        let theirs = if table == Table::Entries { u64::from(slot.root) << 32 } else { self.stats.sessions };
+        let sessions = u64::from(self.stats.sessions as u32);
+        let theirs = if table == Table::Entries { u64::from(slot.root) << 32 } else { sessions };
         if table == Table::Entries && self.session(table).tries() == 0 {
             self.exchange.reset();
         }
@@ -346,8 +352,8 @@ impl Node<'_> {
         }
     }
 
-    /// How long to wait for an answer: some round trips to this member, or a guess.
-    pub(super) fn retry(&self, ix: usize) -> Span {
+    /// How long to wait for an answer, in µs: some round trips to this member, or a guess.
+    pub(super) fn retry(&self, ix: usize) -> u64 {
         retry(&self.members, ix)
     }
 
@@ -371,10 +377,10 @@ impl Node<'_> {
     }
 }
 
-pub(super) fn retry(members: &Members<'_>, ix: usize) -> Span {
+pub(super) fn retry(members: &Members<'_>, ix: usize) -> u64 {
     let rtt = members.get(ix).map_or(0, |slot| slot.rtt);
     let micros = if rtt == 0 { RETRY_GUESS } else { u64::from(rtt) * 100 * 4 };
-    Span::from_micros(micros.clamp(RETRY_MIN, RETRY_MAX))
+    micros.clamp(RETRY_MIN, RETRY_MAX)
 }
 
 /// How many deadlines one call looks after; the others are due at once again.

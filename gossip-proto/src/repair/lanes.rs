@@ -9,6 +9,9 @@ use crate::slab::index::{Key, Prefix};
 use crate::slab::{Ix, Slice};
 use crate::time::{Instant, Span};
 
+/// Whether a node can have lanes: lent memory has no room for them, so what only fetching needs is left out.
+pub(crate) const POSSIBLE: bool = cfg!(all(feature = "catchup", feature = "alloc"));
+
 /// A part of the key space, and how far it has been fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane {
@@ -92,7 +95,7 @@ impl<'a> Lanes<'a> {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        self.phase
+        if POSSIBLE { self.phase } else { Phase::Off }
     }
 
     /// Whether the first question went unanswered.
@@ -107,11 +110,11 @@ impl<'a> Lanes<'a> {
 
     /// When to call [`Lanes::silent`].
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next
+        if POSSIBLE { self.next } else { None }
     }
 
     pub(crate) fn is_possible(&self) -> bool {
-        !self.lanes.is_empty()
+        POSSIBLE && !self.lanes.is_empty()
     }
 
     /// Begins at a member; these parts are fetched from it before it has said which there are.
@@ -262,8 +265,8 @@ impl<'a> Lanes<'a> {
     }
 
     /// Something has come, so ask again later.
-    pub(crate) fn heard(&mut self, now: Instant, retry: Span) {
-        self.next = (self.phase != Phase::Off).then(|| now + retry);
+    pub(crate) fn heard(&mut self, now: Instant, retry: u64) {
+        self.next = (self.phase != Phase::Off).then(|| now.plus(retry));
     }
 
     /// Nothing came for a while: all that is open is asked for anew; false: it is given up.
@@ -289,12 +292,18 @@ impl<'a> Lanes<'a> {
 
     /// Whom to compare with now that it is over; or it never began.
     pub(crate) fn end(&mut self) -> Option<usize> {
+        if !POSSIBLE {
+            return None;
+        }
         (self.phase, self.next, self.used) = (Phase::Off, None, 0);
         self.sources.first().map(|source| *source as usize)
     }
 
     /// A member is gone.
     pub(crate) fn forget(&mut self, member: usize) {
+        if !POSSIBLE {
+            return;
+        }
         self.sources.retain(|source| *source as usize != member);
         for lane in self.lanes.iter_mut().filter(|lane| lane.state == State::Asked && lane.to as usize == member) {
             lane.state = State::Idle;
@@ -310,9 +319,9 @@ pub(crate) const LANES_OPEN: usize = 16;
 /// How many datagrams of each of the first parts come with the answer which parts there are.
 pub(crate) const UNASKED: u8 = 4;
 /// How many topics can come first.
-pub(crate) const FIRST_MAX: usize = 4;
+pub(crate) const FIRST_MAX: usize = if POSSIBLE { 4 } else { 0 };
 /// From how many members is fetched at once.
-pub(crate) const SOURCES_MAX: usize = 4;
+pub(crate) const SOURCES_MAX: usize = if POSSIBLE { 4 } else { 0 };
 /// Datagrams under way: 10 Mb/s times 50 ms are 45 of 1,400 B.
 const WINDOW_FIRST: u8 = 64;
 const WINDOW_MIN: u8 = 24;

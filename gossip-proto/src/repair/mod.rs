@@ -16,7 +16,10 @@ mod sketch;
 pub(crate) use compare::{Finding, ITEMS_MAX, Tree, root_digest};
 #[cfg(feature = "alloc")]
 pub(crate) use lanes::LANES;
-pub(crate) use lanes::{FIRST_MAX, LANES_OPEN, Lane, Lanes, Phase, Question, RUN_MAX, SOURCES_MAX, Seen, UNASKED};
+pub(crate) use lanes::{
+    FIRST_MAX, LANES_OPEN, Lane, Lanes, POSSIBLE as LANES_POSSIBLE, Phase, Question, RUN_MAX, SOURCES_MAX, Seen,
+    UNASKED,
+};
 pub(crate) use pull::{Pull, Pulls};
 pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};

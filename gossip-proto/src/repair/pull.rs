@@ -12,6 +12,9 @@ use crate::slab::index::Key;
 use crate::time::{Instant, Span};
 use crate::wire::{Large, UNIT};
 
+/// Whether a node can pull at all: what only that needs is left out where it cannot.
+const POSSIBLE: bool = cfg!(feature = "large");
+
 /// A value that is coming in.
 #[derive(Debug)]
 pub(crate) struct Pull {
@@ -66,7 +69,7 @@ pub(crate) struct Pulls {
     pulls: heapless::Vec<Pull, PULLS_MAX>,
     asks: heapless::Vec<Ask, ASKS_MAX>,
     /// Who gave wrong bytes, and until when it is not asked.
-    liars: heapless::Deque<(Ix, Instant), LIARS_MAX>,
+    liars: heapless::Vec<(Ix, Instant), LIARS_MAX>,
     /// Who is served, and until when it is its turn.
     turns: [Option<(Ix, Instant)>; TURNS],
     /// When it was last seen that nobody is to be asked for anything.
@@ -247,6 +250,9 @@ impl Pulls {
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
+        if !POSSIBLE {
+            return None;
+        }
         let silent = |holder: &Holder| (holder.silent > 0 && holder.at > self.looked).then_some(holder.at);
         let pulls = self.pulls.iter().flat_map(move |pull| {
             let considered = if pull.single { 1 } else { pull.holders.len() };
@@ -263,10 +269,12 @@ impl Pulls {
         let pull = self.pulls.iter_mut().find(|pull| pull.short() == of)?;
         let mut gave = pull.holders.iter().filter(|holder| holder.gave).map(|holder| holder.ix);
         if let (Some(liar), None) = (gave.next(), gave.next()) {
-            if self.liars.is_full() {
-                self.liars.pop_front();
+            let liar_until = (liar, now + LIAR_REST);
+            if self.liars.push(liar_until).is_err() {
+                if let Some(oldest) = self.liars.iter_mut().min_by_key(|(_, until)| *until) {
+                    *oldest = liar_until;
+                }
             }
-            let _ = self.liars.push_back((liar, now + LIAR_REST));
             pull.holders.retain(|holder| holder.ix != liar);
         }
         (pull.single, pull.from, pull.left, pull.moved) = (true, 0, pull.units, now);
@@ -281,6 +289,9 @@ impl Pulls {
 
     /// A member is gone: its slot may soon be somebody else's.
     pub(crate) fn forget(&mut self, ix: usize) {
+        if !POSSIBLE {
+            return;
+        }
         let ix = ix as Ix;
         self.asks.retain(|ask| ask.to != ix);
         self.liars.retain(|(liar, _)| *liar != ix);
@@ -307,16 +318,16 @@ impl Holder {
 }
 
 /// How many values come in at once.
-const PULLS_MAX: usize = 2;
+const PULLS_MAX: usize = if POSSIBLE { 2 } else { 0 };
 const HOLDERS_MAX: usize = 3;
-const ASKS_MAX: usize = 6;
+const ASKS_MAX: usize = if POSSIBLE { 6 } else { 0 };
 /// How many runs one holder is asked for at once: with runs of 16 KiB, a round trip of 50 ms leaves 10 Mb/s busy.
 const ASKS_EACH: usize = 4;
 /// Units in one run: 16 KiB.
 const RUN_MAX: u16 = 256;
-const LIARS_MAX: usize = 2;
+const LIARS_MAX: usize = if POSSIBLE { 2 } else { 0 };
 /// How many members are served at once: who is served alone is whole sooner, and then serves others.
-const TURNS: usize = 2;
+const TURNS: usize = if POSSIBLE { 2 } else { 0 };
 /// The longest pause before a silent holder is asked again, and how often it doubles.
 const PAUSE_MAX: Span = Span::from_millis(1000);
 const SILENT_MAX: u8 = 6;

@@ -4,6 +4,8 @@
 //! confirmed, which is a bit in each member's slot; nor what it takes to ask.
 //! When full: another one is refused until one is closed.
 
+use core::num::NonZero;
+
 use crate::slab::index::Key;
 use crate::time::Instant;
 
@@ -12,7 +14,7 @@ use crate::time::Instant;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Receipt {
     place: u8,
-    number: u32,
+    number: NonZero<u32>,
 }
 
 /// What a write is asked about by.
@@ -21,7 +23,7 @@ pub(crate) struct Watched {
     pub(crate) key: Key,
     pub(crate) stamp: u64,
     /// Its answers carry this: another for each receipt, and not to be foretold by others.
-    pub(crate) number: u32,
+    pub(crate) number: NonZero<u32>,
 }
 
 /// The receipts that are open.
@@ -44,12 +46,12 @@ impl Receipts {
 
     /// The bit of an open receipt.
     pub(crate) fn bit(&self, receipt: Receipt) -> Option<u8> {
-        self.bit_of(receipt.number).filter(|bit| *bit == 1 << (receipt.place & 7))
+        self.bit_of(receipt.number.get()).filter(|bit| *bit == 1 << (receipt.place & 7))
     }
 
     /// The bit of the receipt that is asked about by this number.
     pub(crate) fn bit_of(&self, number: u32) -> Option<u8> {
-        let place = self.open.iter().position(|open| open.is_some_and(|open| open.number == number))?;
+        let place = self.open.iter().position(|open| open.is_some_and(|open| open.number.get() == number))?;
         Some(1 << place)
     }
 
@@ -65,7 +67,7 @@ impl Receipts {
 
     /// The watched write that is asked about by this number.
     pub(crate) fn watched(&self, number: u32) -> Option<Watched> {
-        self.open.iter().flatten().find(|open| open.number == number).copied()
+        self.open.iter().flatten().find(|open| open.number.get() == number).copied()
     }
 
     /// Watches it no longer.

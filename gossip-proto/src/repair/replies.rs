@@ -179,7 +179,7 @@ impl Replies {
         match (rest, self.rows.get_mut(at)) {
             (Some(rest), Some(row)) => {
                 *row = rest;
-                if matches!(rest.task, Task::Chunks { .. }) {
+                if cfg!(feature = "large") && matches!(rest.task, Task::Chunks { .. }) {
                     // It is long, and what others wait for is short.
                     self.rows.get_mut(at..).unwrap_or_default().rotate_left(1);
                 }

@@ -3,12 +3,13 @@
 //! Knows: the other side, the retry, and the pause after a comparison that led to nothing (rule R6). Does not know: the
 //! tree. The other side keeps nothing at all.
 
-use crate::time::{Instant, Span};
+use crate::slab::Link;
+use crate::time::Instant;
 
 /// A comparison under way, or none.
 #[derive(Debug)]
 pub(crate) struct Session {
-    peer: Option<usize>,
+    peer: Link,
     tries: u8,
     /// How often was asked since either side last changed.
     futile: u8,
@@ -16,7 +17,8 @@ pub(crate) struct Session {
     mark: u64,
     progress: bool,
     asked: bool,
-    pause: Span,
+    /// In seconds.
+    pause: u16,
     paused_until: Instant,
     next: Option<Instant>,
 }
@@ -33,7 +35,7 @@ pub(crate) enum Step {
 impl Session {
     pub(crate) const fn new() -> Self {
         Self {
-            peer: None,
+            peer: Link::NONE,
             tries: 0,
             futile: 0,
             mark: 0,
@@ -45,18 +47,18 @@ impl Session {
         }
     }
 
-    /// A member differs from us: begin after `delay`, unless a session is under way or pausing.
-    pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: Span) {
-        if self.peer.is_none() && now >= self.paused_until {
-            (self.peer, self.tries, self.futile, self.progress) = (Some(peer), 0, 0, false);
-            self.next = Some(now + delay);
+    /// A member differs from us: begin after `delay` µs, unless a session is under way or pausing.
+    pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: u64) {
+        if self.peer == Link::NONE && now >= self.paused_until {
+            (self.peer, self.tries, self.futile, self.progress) = (Link::to(peer), 0, 0, false);
+            self.next = Some(now.plus(delay));
         }
     }
 
-    /// The time has come: ask, again after `retry` if nothing arrives by then; or give up after so many tries. `mark` is
+    /// The time has come: ask, again after `retry` µs if nothing arrives by then; or give up after so many tries. `mark` is
     /// another one whenever either side has changed.
-    pub(crate) fn timeout(&mut self, now: Instant, retry: Span, mark: u64, tries_max: u8) -> Step {
-        let Some(peer) = self.peer else { return Step::Over };
+    pub(crate) fn timeout(&mut self, now: Instant, retry: u64, mark: u64, tries_max: u8) -> Step {
+        let Some(peer) = self.peer.get() else { return Step::Over };
         let moved = core::mem::replace(&mut self.mark, mark) != mark;
         self.futile = if moved { 0 } else { self.futile.saturating_add(1) };
         if self.progress {
@@ -67,31 +69,32 @@ impl Session {
             return Step::Over;
         }
         self.tries += 1;
-        self.next = Some(now + retry * u32::from(self.tries));
+        self.next = Some(now.plus(retry * u64::from(self.tries)));
         Step::Ask(peer)
     }
 
     /// Another member is asked in place of the one so far.
     pub(crate) fn ask(&mut self, peer: usize) {
-        self.peer = Some(peer);
+        self.peer = Link::to(peer);
     }
 
     /// Something of the comparison came from the other side: it is at work, so ask again later. What else comes from it, a
     /// ping or a round, does not count: if it came often, it would put off asking for ever.
-    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: Span) {
-        if self.peer == Some(peer) && self.tries > 0 {
+    pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: u64) {
+        if self.peer.get() == Some(peer) && self.tries > 0 {
             self.progress = true;
-            self.next = Some(now + retry);
+            self.next = Some(now.plus(retry));
         }
     }
 
     /// Both sides are equal, or the other is gone.
     pub(crate) fn end(&mut self, now: Instant, equal: bool) {
-        if self.peer.take().is_some() {
+        if self.with().is_some() {
+            self.peer = Link::NONE;
             if equal {
                 self.pause = PAUSE_MIN;
             } else {
-                self.paused_until = now + self.pause;
+                self.paused_until = now.plus(u64::from(self.pause) * 1_000_000);
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
             }
         }
@@ -121,7 +124,7 @@ impl Session {
     }
 
     pub(crate) fn with(&self) -> Option<usize> {
-        self.peer
+        self.peer.get()
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -135,6 +138,6 @@ impl Session {
 
 /// How often is asked while neither side changes: what is lost on the way is asked for again, what is refused is not.
 const FUTILE_MAX: u8 = 16;
-/// The pauses of rule R6.
-const PAUSE_MIN: Span = Span::from_millis(1_000);
-const PAUSE_MAX: Span = Span::from_millis(600_000);
+/// The pauses of rule R6, in seconds.
+const PAUSE_MIN: u16 = 1;
+const PAUSE_MAX: u16 = 600;

@@ -9,8 +9,9 @@
 use super::{Ix, Link};
 use crate::time::Tick;
 
-/// One deadline; all-zero beyond the heap's length.
+/// One deadline; all-zero beyond the heap's length. Packed, since rows are many: 6 bytes with narrow links.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, packed(2))]
 pub(crate) struct Row {
     tick: u32,
     slot: Ix,
@@ -36,6 +37,19 @@ pub(crate) trait Timed {
     fn place_mut(&mut self) -> &mut Place;
 }
 
+/// Where the places are: behind a table of functions, so that the code of a heap is there once, not for each kind of slot.
+trait Places {
+    fn place(&mut self, ix: usize) -> Option<&mut Place>;
+}
+
+struct Slots<'s, S>(&'s mut [S]);
+
+impl<S: Timed> Places for Slots<'_, S> {
+    fn place(&mut self, ix: usize) -> Option<&mut Place> {
+        self.0.get_mut(ix).map(S::place_mut)
+    }
+}
+
 /// The head of the heap; the rows, as many as there are slots, are handed in.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
@@ -49,28 +63,20 @@ impl Deadlines {
 
     /// Gives slot `ix` the deadline `tick`, in place of the one that it may have.
     pub(crate) fn set<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], ix: usize, tick: Tick) {
-        let Some(slot) = slots.get(ix) else { return };
-        let at = slot.place().0.get().unwrap_or_else(|| self.len());
-        if at >= rows.len() {
-            return;
-        }
-        if at == self.len() {
-            self.len = self.len.saturating_add(1);
-        }
-        self.settle(rows, slots, at, Row { tick: tick.0, slot: ix as Ix });
+        self.set_in(rows, &mut Slots(slots), ix, tick);
     }
 
     /// Takes the deadline of slot `ix` away; does nothing if it has none.
     pub(crate) fn clear<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], ix: usize) {
         if let Some(at) = slots.get(ix).and_then(|slot| slot.place().0.get()) {
-            self.remove(rows, slots, at);
+            self.remove(rows, &mut Slots(slots), at);
         }
     }
 
     /// Takes the first deadline away if it is due, and says whose it was.
     pub(crate) fn pop_due<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], now: Tick) -> Option<usize> {
         let first = rows.first().filter(|row| self.len > 0 && row.tick <= now.0)?.slot as usize;
-        self.remove(rows, slots, 0);
+        self.remove(rows, &mut Slots(slots), 0);
         Some(first)
     }
 
@@ -100,11 +106,23 @@ impl Deadlines {
         self.len == 0
     }
 
+    fn set_in(&mut self, rows: &mut [Row], slots: &mut dyn Places, ix: usize, tick: Tick) {
+        let Some(place) = slots.place(ix) else { return };
+        let at = place.0.get().unwrap_or_else(|| self.len());
+        if at >= rows.len() {
+            return;
+        }
+        if at == self.len() {
+            self.len = self.len.saturating_add(1);
+        }
+        self.settle(rows, slots, at, Row { tick: tick.0, slot: ix as Ix });
+    }
+
     /// Takes the row at `at` out and fills the hole with the last row.
-    fn remove<S: Timed>(&mut self, rows: &mut [Row], slots: &mut [S], at: usize) {
+    fn remove(&mut self, rows: &mut [Row], slots: &mut dyn Places, at: usize) {
         let Some(gone) = rows.get(at).filter(|_| at < self.len()) else { return };
-        if let Some(slot) = slots.get_mut(gone.slot as usize) {
-            *slot.place_mut() = Place::default();
+        if let Some(place) = slots.place(gone.slot as usize) {
+            *place = Place::default();
         }
         self.len -= 1;
         let Some(last) = rows.get_mut(self.len()).map(core::mem::take) else { return };
@@ -114,7 +132,7 @@ impl Deadlines {
     }
 
     /// Puts `row` where it belongs, starting from a hole at `at`: up past later parents, else down past earlier children.
-    fn settle<S: Timed>(&self, rows: &mut [Row], slots: &mut [S], hole: usize, row: Row) {
+    fn settle(&self, rows: &mut [Row], slots: &mut dyn Places, hole: usize, row: Row) {
         let mut at = hole;
         while let Some(up) = at.checked_sub(1).map(|below| below / ARITY) {
             match rows.get(up).copied() {
@@ -137,10 +155,10 @@ impl Deadlines {
     }
 }
 
-fn put<S: Timed>(rows: &mut [Row], slots: &mut [S], at: usize, row: Row) {
-    if let (Some(to), Some(slot)) = (rows.get_mut(at), slots.get_mut(row.slot as usize)) {
+fn put(rows: &mut [Row], slots: &mut dyn Places, at: usize, row: Row) {
+    if let (Some(to), Some(place)) = (rows.get_mut(at), slots.place(row.slot as usize)) {
         *to = row;
-        *slot.place_mut() = Place(Link::to(at));
+        *place = Place(Link::to(at));
     }
 }
 

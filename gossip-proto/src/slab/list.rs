@@ -32,73 +32,33 @@ pub(crate) trait Hooked<Tag> {
 
 /// The two ends of a list; all-zero is empty.
 pub(crate) struct List<Tag> {
-    head: Link,
-    tail: Link,
-    len: Ix,
+    ends: Ends,
     tag: PhantomData<Tag>,
 }
 
 impl<Tag> List<Tag> {
     pub(crate) const fn new() -> Self {
-        Self { head: Link::NONE, tail: Link::NONE, len: 0, tag: PhantomData }
+        Self { ends: Ends { head: Link::NONE, tail: Link::NONE, len: 0 }, tag: PhantomData }
     }
 
     /// Puts slot `ix` first. A slot that is in this list already moves; it must not be in another one of the same tag.
     pub(crate) fn push_front<S: Hooked<Tag>>(&mut self, slots: &mut [S], ix: usize) {
-        self.remove(slots, ix);
-        let me = Link::to(ix);
-        let hook = Hook { prev: me, next: if self.head == Link::NONE { me } else { self.head } };
-        if !set(slots, ix, hook) {
-            return;
-        }
-        match hook_of_mut(slots, self.head) {
-            Some(old) => old.prev = me,
-            None => self.tail = me,
-        }
-        self.head = me;
-        self.len = self.len.saturating_add(1);
+        self.ends.push_front(&mut Hooks(slots, self.tag), Link::to(ix));
     }
 
     /// Puts slot `ix` last. A slot that is in this list already moves; it must not be in another one of the same tag.
     pub(crate) fn push_back<S: Hooked<Tag>>(&mut self, slots: &mut [S], ix: usize) {
-        self.remove(slots, ix);
-        let me = Link::to(ix);
-        let hook = Hook { prev: if self.tail == Link::NONE { me } else { self.tail }, next: me };
-        if !set(slots, ix, hook) {
-            return;
-        }
-        match hook_of_mut(slots, self.tail) {
-            Some(old) => old.next = me,
-            None => self.head = me,
-        }
-        self.tail = me;
-        self.len = self.len.saturating_add(1);
+        self.ends.push_back(&mut Hooks(slots, self.tag), Link::to(ix));
     }
 
     /// Takes slot `ix` out; does nothing if it is not in a list.
     pub(crate) fn remove<S: Hooked<Tag>>(&mut self, slots: &mut [S], ix: usize) {
-        if !self.is_linked(slots, ix) {
-            return;
-        }
-        let me = Link::to(ix);
-        let Some(hook) = hook_of_mut(slots, me) else { return };
-        let Hook { prev, next } = core::mem::take(hook);
-        let (first, last) = (prev == me, next == me);
-        // A neighbour that becomes an end points at itself; the last slot of all has no neighbour.
-        match hook_of_mut(slots, if first { Link::NONE } else { prev }) {
-            Some(before) => before.next = if last { prev } else { next },
-            None => self.head = if last { Link::NONE } else { next },
-        }
-        match hook_of_mut(slots, if last { Link::NONE } else { next }) {
-            Some(after) => after.prev = if first { next } else { prev },
-            None => self.tail = if first { Link::NONE } else { prev },
-        }
-        self.len = self.len.saturating_sub(1);
+        self.ends.remove(&mut Hooks(slots, self.tag), Link::to(ix));
     }
 
     /// Puts slot `ix` last, whether it was listed or not.
     pub(crate) fn move_to_back<S: Hooked<Tag>>(&mut self, slots: &mut [S], ix: usize) {
-        if self.tail != Link::to(ix) {
+        if self.ends.tail != Link::to(ix) {
             self.push_back(slots, ix);
         }
     }
@@ -111,12 +71,12 @@ impl<Tag> List<Tag> {
     }
 
     pub(crate) fn first(&self) -> Option<usize> {
-        self.head.get()
+        self.ends.head.get()
     }
 
     #[cfg(test)]
     pub(crate) fn last(&self) -> Option<usize> {
-        self.tail.get()
+        self.ends.tail.get()
     }
 
     /// The slot after `ix`; none after the last, and none after a slot that is not listed.
@@ -130,12 +90,73 @@ impl<Tag> List<Tag> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len as usize
+        self.ends.len as usize
     }
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.head == Link::NONE
+        self.ends.head == Link::NONE
+    }
+}
+
+/// Where the hooks are: behind a table of functions, so that the code of a list is there once, not for each kind of slot.
+trait At {
+    fn at(&mut self, link: Link) -> Option<&mut Hook>;
+}
+
+struct Hooks<'s, S, Tag>(&'s mut [S], PhantomData<Tag>);
+
+impl<S: Hooked<Tag>, Tag> At for Hooks<'_, S, Tag> {
+    fn at(&mut self, link: Link) -> Option<&mut Hook> {
+        self.0.get_mut(link.get()?).map(S::hook_mut)
+    }
+}
+
+struct Ends {
+    head: Link,
+    tail: Link,
+    len: Ix,
+}
+
+impl Ends {
+    fn push_front(&mut self, hooks: &mut dyn At, me: Link) {
+        self.remove(hooks, me);
+        let Some(hook) = hooks.at(me) else { return };
+        *hook = Hook { prev: me, next: if self.head == Link::NONE { me } else { self.head } };
+        match hooks.at(self.head) {
+            Some(old) => old.prev = me,
+            None => self.tail = me,
+        }
+        self.head = me;
+        self.len = self.len.saturating_add(1);
+    }
+
+    fn push_back(&mut self, hooks: &mut dyn At, me: Link) {
+        self.remove(hooks, me);
+        let Some(hook) = hooks.at(me) else { return };
+        *hook = Hook { prev: if self.tail == Link::NONE { me } else { self.tail }, next: me };
+        match hooks.at(self.tail) {
+            Some(old) => old.next = me,
+            None => self.head = me,
+        }
+        self.tail = me;
+        self.len = self.len.saturating_add(1);
+    }
+
+    fn remove(&mut self, hooks: &mut dyn At, me: Link) {
+        let Some(hook) = hooks.at(me).filter(|hook| hook.next != Link::NONE) else { return };
+        let Hook { prev, next } = core::mem::take(hook);
+        let (first, last) = (prev == me, next == me);
+        // A neighbour that becomes an end points at itself; the last slot of all has no neighbour.
+        match hooks.at(if first { Link::NONE } else { prev }) {
+            Some(before) => before.next = if last { prev } else { next },
+            None => self.head = if last { Link::NONE } else { next },
+        }
+        match hooks.at(if last { Link::NONE } else { next }) {
+            Some(after) => after.prev = if first { next } else { prev },
+            None => self.tail = if first { Link::NONE } else { prev },
+        }
+        self.len = self.len.saturating_sub(1);
     }
 }
 
@@ -147,16 +168,8 @@ impl<Tag> Default for List<Tag> {
 
 impl<Tag> fmt::Debug for List<Tag> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "List({:?}..{:?}, {})", self.head.get(), self.tail.get(), self.len)
+        write!(f, "List({:?}..{:?}, {})", self.ends.head.get(), self.ends.tail.get(), self.ends.len)
     }
-}
-
-fn hook_of_mut<Tag, S: Hooked<Tag>>(slots: &mut [S], link: Link) -> Option<&mut Hook> {
-    slots.get_mut(link.get()?).map(S::hook_mut)
-}
-
-fn set<Tag, S: Hooked<Tag>>(slots: &mut [S], ix: usize, hook: Hook) -> bool {
-    slots.get_mut(ix).map(|slot| *slot.hook_mut() = hook).is_some()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(crate) mod arena;
 pub(crate) mod deadline;
 pub(crate) mod index;
 pub(crate) mod list;
+pub(crate) mod queue;
 pub(crate) mod scope;
 pub(crate) mod sketch;
 

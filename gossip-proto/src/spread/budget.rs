@@ -2,7 +2,7 @@
 //!
 //! Knows: bytes and time. Does not know: what the bytes are. A probe may overdraw it by one datagram.
 
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 /// Tokens are bytes; kept in millionths so that slow rates lose nothing to rounding.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Budget {
 
     /// Whether a datagram may go at `now`.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {
-        let micros = i64::try_from(now.since(self.filled).micros()).unwrap_or(i64::MAX);
+        let micros = i64::try_from(now.since(self.filled)).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate)).min(self.depth);
         self.filled = self.filled.max(now);
         let allowed = self.tokens >= self.reserve;
@@ -49,7 +49,7 @@ impl Budget {
     pub(crate) fn ready(&self) -> Instant {
         let lacking = self.reserve.saturating_sub(self.tokens).max(0);
         let wait = lacking.unsigned_abs() / self.rate.max(1).unsigned_abs() + 1;
-        self.filled + Span::from_micros(wait)
+        self.filled.plus(wait)
     }
 }
 

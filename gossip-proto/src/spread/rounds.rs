@@ -43,8 +43,7 @@ impl Rounds {
     /// There is news: the next round is now, or an interval after the last one.
     pub(crate) fn hasten(&mut self, now: Instant) {
         self.interval = self.interval_min;
-        let soonest =
-            if self.last == Instant::ZERO { now } else { self.last + Span::from_micros(self.interval_min) };
+        let soonest = if self.last == Instant::ZERO { now } else { self.last.plus(self.interval_min) };
         self.next = self.next.min(soonest.max(now));
     }
 
@@ -60,7 +59,7 @@ impl Rounds {
         self.interval = if unsettled { self.interval_min } else { (self.interval * 2).min(self.interval_max) };
         // News goes by the clock, so that it is quick; quiet rounds are spread out, so that they do not meet.
         let wait = if unsettled { self.interval } else { rng.jitter(self.interval) };
-        self.next = now + Span::from_micros(wait);
+        self.next = now.plus(wait);
         let peers = members.peers();
         let wanted = usize::from(fanout).min(peers).min(TARGETS_MAX);
         // Distinct peers without a list of all: as good as drawing without replacement, since a repeat is drawn again.

@@ -55,7 +55,7 @@ impl Clock {
     /// What the wall clock shows now, as far as this node knows.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn now_estimate(&self, now: Instant) -> Option<u64> {
-        self.reading.map(|reading| reading.wall.saturating_add(now.since(reading.at).micros()))
+        self.reading.map(|reading| reading.wall.saturating_add(now.since(reading.at)))
     }
 
     /// The second of the wall clock, since 1970; 0 while nothing is known of it.
@@ -67,7 +67,7 @@ impl Clock {
     pub(crate) fn instant(&self, second: u32) -> Option<Instant> {
         let reading = self.reading?;
         let ahead = (u64::from(second) * 1_000_000).saturating_sub(reading.wall);
-        Some(reading.at + Span::from_micros(ahead))
+        Some(reading.at.plus(ahead))
     }
 
     /// Hears what another takes the time to be: a node without a clock of its own follows.

@@ -18,6 +18,9 @@ use super::version::Version;
 use crate::config::Config;
 use crate::wire::{Large, UNIT};
 
+/// Whether a node can hold such values at all: what only they need is left out where it cannot.
+const POSSIBLE: bool = cfg!(feature = "large");
+
 /// What a version is worth that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
@@ -33,18 +36,19 @@ pub(crate) enum Worth {
 pub(super) fn record_len_max(config: &Config) -> usize {
     let (usual, value) = (record::len_max(content_len_max(config.datagram_len_max)), config.value_len_max as usize);
     let whole = record::len_max_of_one(value);
-    if value == 0 { usual } else { usual + whole + bits_len(whole) }
+    if !POSSIBLE || value == 0 { usual } else { usual + whole + bits_len(whole) }
 }
 
 impl Store<'_> {
     pub(super) fn fits_len(&self, key: &[u8], value_len: usize, kind: Kind) -> bool {
-        key.len() + value_len <= self.content_len_max || kind == Kind::Register && value_len <= self.value_len_max
+        key.len() + value_len <= self.content_len_max
+            || POSSIBLE && kind == Kind::Register && value_len <= self.value_len_max
     }
 
     /// Whether the largest record that the configuration allows fits; else how many bytes it takes.
     pub(crate) fn holds_largest(&self, config: &Config) -> Result<(), usize> {
         let largest = record_len_max(config);
-        let short = config.value_len_max > 0 && self.arena.record_max() < largest;
+        let short = POSSIBLE && config.value_len_max > 0 && self.arena.record_max() < largest;
         if short { Err(largest / 7 * 8 + 64) } else { Ok(()) }
     }
 
@@ -55,6 +59,9 @@ impl Store<'_> {
 
     /// The version in a slot that is too long to be sent whole, if there is one: a register, the last in its record.
     pub(crate) fn large(&self, slot: usize) -> Option<Large> {
+        if !POSSIBLE {
+            return None;
+        }
         let record = self.record(Some(slot));
         let version = record.versions().last()?;
         if record.key().len() + version.value?.len() <= self.content_len_max {

@@ -23,6 +23,9 @@ use crate::slab::list::List;
 use crate::time::{Tick, micros};
 use crate::wire::Publication;
 
+/// Whether a node can hold messages at all: what only messages need is left out where it cannot.
+pub(super) const POSSIBLE: bool = cfg!(feature = "messages");
+
 /// The heads of what messages need.
 #[derive(Debug)]
 pub(super) struct Messages {
@@ -40,6 +43,7 @@ pub(super) struct Messages {
     /// A gap was dropped untold.
     pub(super) lagged: bool,
     /// The number of our next message.
+    #[cfg(feature = "messages")]
     next: u32,
     /// The latest time at which a window was dropped: what was over by then is over.
     pub(super) passed: u64,
@@ -79,6 +83,7 @@ impl Messages {
             bytes: 0,
             gaps: 0,
             lagged: false,
+            #[cfg(feature = "messages")]
             next: 0,
             passed: 0,
         }
@@ -86,6 +91,9 @@ impl Messages {
 
     /// Slots in use.
     pub(super) fn slots(&self) -> usize {
+        if !POSSIBLE {
+            return 0;
+        }
         self.windows.len() + self.held.len() + self.gaps as usize
     }
 }
@@ -97,6 +105,7 @@ pub(super) fn second(wall: u64) -> Tick {
 
 impl Store<'_> {
     /// Keeps a message of our own, and says which number it has.
+    #[cfg(feature = "messages")]
     pub(crate) fn publish(&mut self, at: u64, mut item: Publication<'_>) -> (u32, Taken) {
         item.sequence = self.messages.next;
         let taken = self.message_keep(at, &item, true);
@@ -155,7 +164,7 @@ impl Store<'_> {
     }
 
     pub(crate) fn is_message(&self, slot: usize) -> bool {
-        self.has(slot, Flag::Message)
+        POSSIBLE && self.has(slot, Flag::Message)
     }
 
     /// The message in a slot; empty if there is none.
@@ -225,13 +234,14 @@ impl Store<'_> {
     }
 
     /// How many messages are held.
+    #[cfg(feature = "messages")]
     pub(crate) fn messages_used(&self) -> usize {
         self.messages.held.len()
     }
 
     /// Whether [`Store::poll_message`] has something to say.
     pub(crate) fn has_message(&self) -> bool {
-        self.messages.inbox.first().is_some()
+        POSSIBLE && self.messages.inbox.first().is_some()
     }
 
     pub(super) fn is_over(&self, at: u64, over: u64) -> bool {

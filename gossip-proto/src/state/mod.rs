@@ -40,7 +40,9 @@ pub use entry::{Entry, Kind, PublishOptions, PutOptions, Value};
 pub(crate) use hash::StateHash;
 pub(crate) use large::Worth;
 pub(crate) use lifetimes::{Settled, TTL_MAX};
-pub(crate) use messages::{TOPIC_LEN_MAX, TTL_MAX as MESSAGE_TTL_MAX, Taken, Told, name_of, origin_of};
+#[cfg(feature = "messages")]
+pub(crate) use messages::{TOPIC_LEN_MAX, TTL_MAX as MESSAGE_TTL_MAX};
+pub(crate) use messages::{Taken, Told, name_of, origin_of};
 pub(crate) use parts::PartKey;
 pub use saved::Saved;
 pub(crate) use slot::EntrySlot;

@@ -52,7 +52,7 @@ pub(crate) struct Store<'a> {
     pub(super) blob_bytes: u32,
     pub(super) messages: Messages,
     /// Messages dropped before they were over, for newer ones.
-    pub(crate) messages_evicted: u64,
+    pub(crate) messages_evicted: crate::stats::Count,
     pub(super) hash: StateHash,
     pub(super) content_len_max: usize,
     /// What of the entries this node wants.

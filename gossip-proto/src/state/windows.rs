@@ -5,7 +5,7 @@
 //! When full: at most a quarter of the slots are windows, gaps that are still to be told among them; no more are made, and
 //! what they would be for is refused.
 
-use super::messages::{name_of, origin_of, second};
+use super::messages::{POSSIBLE, name_of, origin_of, second};
 use super::slot::Flag;
 use super::store::Store;
 use super::window::{SPAN, Window, span_start};
@@ -52,6 +52,9 @@ impl Store<'_> {
 
     /// The slot of the window that a message belongs to.
     pub(crate) fn window_slot(&self, origin: u64, sequence: u32) -> Option<usize> {
+        if !POSSIBLE {
+            return None;
+        }
         self.messages.windows.get(&self.cells, name_of(origin, sequence & !63))
     }
 
@@ -67,7 +70,7 @@ impl Store<'_> {
     }
 
     pub(crate) fn has_windows(&self) -> bool {
-        self.messages.windows.ceiling(&self.cells, Prefix::ROOT.first()).is_some()
+        POSSIBLE && self.messages.windows.ceiling(&self.cells, Prefix::ROOT.first()).is_some()
     }
 
     /// The tree of windows.

@@ -15,6 +15,7 @@ mod membership_quorum;
 mod membership_sample;
 mod membership_sleep;
 mod messages;
+mod parts;
 mod readme;
 mod receipts;
 mod repair;

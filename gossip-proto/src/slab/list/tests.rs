@@ -101,7 +101,7 @@ fn survives_corrupted_hooks() {
             n => Link::to(n as usize),
         };
         slots.iter_mut().for_each(|slot| slot.red = Hook { prev: draw(rng), next: draw(rng) });
-        let mut list = List::<Red> { head: draw(rng), tail: draw(rng), len: 1, tag: PhantomData };
+        let mut list = List::<Red> { ends: Ends { head: draw(rng), tail: draw(rng), len: 1 }, tag: PhantomData };
         for _ in 0..60 {
             let ix = rng.below(10) as usize;
             match rng.below(5) {

@@ -1,0 +1,52 @@
+//! A short queue, in the order in which its rows came.
+//!
+//! Knows: rows side by side, so that what looks through them is the loop over a slice; the first that leaves moves the
+//! others up, which are few. Does not know: what a row is.
+//! When full: a further row is handed back; who has it decides.
+
+use core::ops::{Deref, DerefMut};
+
+#[derive(Debug)]
+pub(crate) struct Queue<T, const N: usize>(heapless::Vec<T, N>);
+
+impl<T, const N: usize> Queue<T, N> {
+    pub(crate) const fn new() -> Self {
+        Self(heapless::Vec::new())
+    }
+
+    pub(crate) fn push_back(&mut self, row: T) -> Result<(), T> {
+        self.0.push(row)
+    }
+
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<T, const N: usize> Default for Queue<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, const N: usize> Deref for Queue<T, N> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T, const N: usize> DerefMut for Queue<T, N> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
