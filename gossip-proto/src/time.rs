@@ -36,7 +36,7 @@ impl Instant {
         Self::from_micros(millis.saturating_mul(1000))
     }
 
-    /// Microseconds since the start of the caller's clock; the greatest number that there is counts as one less.
+    /// Microseconds since the start of the caller's clock.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0.get() - 1
@@ -94,62 +94,6 @@ impl Sub<Instant> for Instant {
 
     fn sub(self, rhs: Instant) -> Duration {
         self.saturating_since(rhs)
-    }
-}
-
-/// A length of time in whole microseconds: [`Duration`] counts seconds apart, which costs a division to make.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span(u64);
-
-impl Span {
-    pub(crate) const ZERO: Self = Self(0);
-
-    pub(crate) const fn from_micros(micros: u64) -> Self {
-        Self(micros)
-    }
-
-    pub(crate) const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1000))
-    }
-
-    pub(crate) const fn of(duration: Duration) -> Self {
-        Self(micros(duration))
-    }
-
-    pub(crate) const fn micros(self) -> u64 {
-        self.0
-    }
-}
-
-impl Add<Span> for Instant {
-    type Output = Self;
-
-    fn add(self, rhs: Span) -> Self {
-        Self(self.0.saturating_add(rhs.0))
-    }
-}
-
-impl Add for Span {
-    type Output = Self;
-
-    fn add(self, rhs: Self) -> Self {
-        Self(self.0.saturating_add(rhs.0))
-    }
-}
-
-impl Mul<u32> for Span {
-    type Output = Self;
-
-    fn mul(self, rhs: u32) -> Self {
-        Self(self.0.saturating_mul(rhs.into()))
-    }
-}
-
-impl Div<u32> for Span {
-    type Output = Self;
-
-    fn div(self, rhs: u32) -> Self {
-        Self(self.0 / u64::from(rhs))
     }
 }
 

@@ -31,7 +31,7 @@ pub use quorum::Quorum;
 pub use slot::MemberState;
 
 use crate::addr::{Addr, NodeId};
-use crate::time::{Instant, Span, Tick};
+use crate::time::{Instant, Tick};
 
 /// A member of the swarm, as this node knows it. The node itself is one.
 #[derive(Clone, Copy, Debug)]

@@ -102,7 +102,7 @@ impl Prober {
         } else if waited >= probe.timeout {
             Some((Retry::Ping(probe.target, probe.number), step))
         } else {
-            Some((Retry::Ping(probe.target, probe.number), probe.step.min(Span::from_micros(probe.timeout.micros() - waited.micros()))))
+            Some((Retry::Ping(probe.target, probe.number), probe.step.min(probe.timeout - waited)))
         }
     }
 

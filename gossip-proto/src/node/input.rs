@@ -58,10 +58,12 @@ impl Node<'_> {
         self.stats.bytes_in += len as u64;
         self.contacts.answered(from, header.id);
         self.take_messages(now, from, &header, messages.clone(), false);
-        for message in messages.filter(|_| forwards).flatten() {
-            if let Message::Forward { to, payload } = message {
-                if to == self.envelope.own {
-                    self.take_forwarded(now, payload);
+        if forwards {
+            for message in messages.flatten() {
+                if let Message::Forward { to, payload } = message {
+                    if to == self.envelope.own {
+                        self.take_forwarded(now, payload);
+                    }
                 }
             }
         }
@@ -228,8 +230,11 @@ impl Node<'_> {
                 let known = self.members.find(target).and_then(|ix| self.members.get(ix));
                 let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
                 // In time for the asker to hear of it before its own interval ends.
-                let nack_at =
-                    if self.config.lifeguard.nack { now + Span::of(self.config.probe_timeout) / 4 } else { Instant::NEVER };
+                let nack_at = if self.config.lifeguard.nack {
+                    now.plus(micros(self.config.probe_timeout) / 4)
+                } else {
+                    Instant::NEVER
+                };
                 let relay =
                     Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours, nack_at };
                 self.prober.relay(relay);

@@ -11,7 +11,7 @@ use super::{Errand, Lifecycle, Node, Rest};
 use crate::error::SleepError;
 use crate::membership::{MemberState, OWN, Prober, newer};
 use crate::repair::Session;
-use crate::time::{Instant, Span, Tick, micros};
+use crate::time::{Instant, Tick, micros};
 use crate::wire::{Accusation, MemberItem, Table};
 
 use super::timeout::Timers;

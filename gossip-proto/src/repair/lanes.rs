@@ -7,7 +7,7 @@
 
 use crate::slab::index::{Key, Prefix};
 use crate::slab::{Ix, Slice};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 /// Whether a node can have lanes: lent memory has no room for them, so what only fetching needs is left out.
 pub(crate) const POSSIBLE: bool = cfg!(all(feature = "catchup", feature = "alloc"));

@@ -7,9 +7,11 @@
 //! again. A further holder takes the place of one that was silent. Who has no turn is not answered, and asks again, or
 //! somebody else.
 
+use core::time::Duration;
+
 use crate::slab::Ix;
 use crate::slab::index::Key;
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 use crate::wire::{Large, UNIT};
 
 /// Whether a node can pull at all: what only that needs is left out where it cannot.
@@ -114,7 +116,7 @@ impl Pulls {
         if !self.pulls.is_full() {
             return Ok(None);
         }
-        let stalled = self.pulls.iter().min_by_key(|pull| pull.moved).filter(|pull| now.since(pull.moved) > STALL);
+        let stalled = self.pulls.iter().min_by_key(|pull| pull.moved).filter(|pull| now - pull.moved > STALL);
         stalled.map(|pull| Some(pull.slot)).ok_or(())
     }
 
@@ -144,7 +146,7 @@ impl Pulls {
         &mut self,
         now: Instant,
         lacks: impl Fn(&Pull, u16) -> bool,
-        wait: impl Fn(usize) -> Span,
+        wait: impl Fn(usize) -> Duration,
     ) -> Option<(Key, Ask)> {
         let Self { pulls, asks, liars, looked, .. } = self;
         *looked = now;
@@ -200,7 +202,7 @@ impl Pulls {
         (of, from, end): (u32, u16, u16),
         new: usize,
         lacks: impl Fn(&Pull, u16) -> bool,
-        wait: Span,
+        wait: Duration,
     ) {
         let Some(pull) = self.pulls.iter_mut().find(|pull| pull.short() == of) else { return };
         pull.left = pull.left.saturating_sub(new as u16);
@@ -209,7 +211,7 @@ impl Pulls {
         }
         let Some(holder) = pull.holders.iter_mut().find(|holder| holder.ix as usize == ix) else { return };
         if holder.gave && holder.silent == 0 {
-            holder.gap = (now.since(holder.at).micros().min(GAP_MAX) as u32).max(holder.gap / 8 * 7);
+            holder.gap = ((now - holder.at).as_micros().min(GAP_MAX) as u32).max(holder.gap / 8 * 7);
         }
         (holder.silent, holder.gave, holder.at) = (0, true, now);
         let due = now + holder.wait(wait);
@@ -229,7 +231,7 @@ impl Pulls {
 
     /// Gives up asks that nobody answered in time; says whether there were any, and whose slot is given up, as nothing
     /// has come for long.
-    pub(crate) fn time_out(&mut self, now: Instant, wait: impl Fn(usize) -> Span) -> Option<usize> {
+    pub(crate) fn time_out(&mut self, now: Instant, wait: impl Fn(usize) -> Duration) -> Option<usize> {
         for ask in self.asks.iter().filter(|ask| ask.due <= now && ask.seen < ask.end) {
             let pull = self.pulls.iter_mut().find(|pull| pull.short() == ask.of);
             let Some(pull) = pull else { continue };
@@ -246,7 +248,7 @@ impl Pulls {
             }
         }
         self.asks.retain(|ask| ask.due > now);
-        self.pulls.iter().find(|pull| now.since(pull.moved) >= EXPIRY).map(|pull| pull.slot)
+        self.pulls.iter().find(|pull| now - pull.moved >= EXPIRY).map(|pull| pull.slot)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
@@ -300,7 +302,7 @@ impl Pulls {
     }
 
     /// Whether it is a member's turn to be served; it stays so for `wait` more.
-    pub(crate) fn turn(&mut self, now: Instant, ix: usize, wait: Span) -> bool {
+    pub(crate) fn turn(&mut self, now: Instant, ix: usize, wait: Duration) -> bool {
         let ix = ix as Ix;
         let own = self.turns.iter().position(|turn| turn.is_some_and(|(to, _)| to == ix));
         let free = || self.turns.iter().position(|turn| turn.is_none_or(|(_, until)| until <= now));
@@ -312,8 +314,8 @@ impl Pulls {
 
 impl Holder {
     /// How long to wait for it: some round trips, or some of its own steps.
-    fn wait(&self, round_trips: Span) -> Span {
-        round_trips.max(Span::from_micros(u64::from(self.gap) * 3))
+    fn wait(&self, round_trips: Duration) -> Duration {
+        round_trips.max(Duration::from_micros(u64::from(self.gap) * 3))
     }
 }
 
@@ -329,12 +331,12 @@ const LIARS_MAX: usize = if POSSIBLE { 2 } else { 0 };
 /// How many members are served at once: who is served alone is whole sooner, and then serves others.
 const TURNS: usize = if POSSIBLE { 2 } else { 0 };
 /// The longest pause before a silent holder is asked again, and how often it doubles.
-const PAUSE_MAX: Span = Span::from_millis(1000);
+const PAUSE_MAX: Duration = Duration::from_millis(1000);
 const SILENT_MAX: u8 = 6;
 /// The longest time between two chunks, in µs, that counts for the next.
-const GAP_MAX: u64 = 2_000_000;
+const GAP_MAX: u128 = 2_000_000;
 /// A pull gives way to another when nothing came for this long, and gives up when nothing came for that long.
-const STALL: Span = Span::from_millis(2_000);
-const EXPIRY: Span = Span::from_millis(60_000);
+const STALL: Duration = Duration::from_secs(2);
+const EXPIRY: Duration = Duration::from_secs(60);
 /// How long who gave wrong bytes is not asked.
-const LIAR_REST: Span = Span::from_millis(600_000);
+const LIAR_REST: Duration = Duration::from_secs(600);

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::membership::Members;
 use crate::rng::Rng;
-use crate::time::{Instant, Span, micros};
+use crate::time::{Instant, micros};
 
 /// The clock of the rounds.
 #[derive(Debug)]

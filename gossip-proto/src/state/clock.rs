@@ -17,7 +17,7 @@
 
 use core::time::Duration;
 
-use crate::time::{Instant, Span, micros};
+use crate::time::{Instant, micros};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
