@@ -241,9 +241,8 @@ impl Node<'_> {
         // What a member is owed goes where it is known to be.
         let bare = self.is_bare(slot) || known != slot;
         let round = !bare && slot.is_some() && slot == self.rounds.target();
-        let guest =
-            direct.id.and_then(|id| self.guests.find(direct.to, id)).map(|place| self.members.capacity() + place);
-        let slot = if bare { slot } else { slot.or(guest) };
+        let guest = || Some(self.members.capacity() + self.guests.find(direct.to, direct.id?)?);
+        let slot = if bare { slot } else { slot.or_else(guest) };
         Destination { addr: direct.to, id: direct.id, slot, round, via: None, bare }
     }
 }

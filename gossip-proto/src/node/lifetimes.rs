@@ -57,7 +57,7 @@ impl Node<'_> {
         if seconds == 0 || seconds > TTL_MAX.into() {
             return Err(PutError::Ttl { max: TTL_MAX });
         }
-        if self.clock.second(now) == 0 { Err(PutError::NoTime) } else { Ok(seconds as u32) }
+        if self.clock.now_estimate(now).is_none() { Err(PutError::NoTime) } else { Ok(seconds as u32) }
     }
 
     /// Brings the store's time in step.

@@ -190,8 +190,8 @@ impl Node<'_> {
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
         let members = filling.members_left + filling.foreign_left > 0;
-        let waiting = [true, urgent, members, state, rows];
-        self.credits.earn(waiting, room);
+        self.credits.earn([true, urgent, members, state, rows], room);
+        let waiting = [!self.direct.is_empty(), urgent, members, state, rows];
         let mut left = waiting;
         while let Some(class) = self.credits.richest(&mut left) {
             let used = self.fill_class(class, filling, self.credits.of(class));
@@ -217,33 +217,34 @@ impl Node<'_> {
 
     fn fill_errands(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
         let mut used = 0;
-        for _ in 0..self.direct.len() {
-            let Some(direct) = self.direct.pop_front() else { break };
-            let here = direct.to == filling.to.addr && direct.id == filling.to.id;
-            let pushed = if here {
-                let limit = credit.saturating_sub(used);
-                match direct.what {
-                    Errand::Welcome => self.push_welcome(filling, limit),
-                    Errand::Tell => direct.id.map_or(Some(0), |id| {
-                        self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
-                    }),
-                    Errand::Show => self.push_shown(filling, limit),
-                    _ => match self.errand_message(&direct) {
-                        Some(message) => filling.push(&message, false, limit),
-                        None => Some(0),
-                    },
-                }
-            } else {
-                None
+        let mut at = 0;
+        while let Some(direct) = self.direct.get(at) {
+            if direct.id != filling.to.id || direct.to != filling.to.addr {
+                at += 1;
+                continue;
+            }
+            let (direct, limit) = (*direct, credit.saturating_sub(used));
+            let pushed = match direct.what {
+                Errand::Welcome => self.push_welcome(filling, limit),
+                Errand::Tell => direct.id.map_or(Some(0), |id| {
+                    self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
+                }),
+                Errand::Show => self.push_shown(filling, limit),
+                _ => match self.errand_message(&direct) {
+                    Some(message) => filling.push(&message, false, limit),
+                    None => Some(0),
+                },
             };
             match pushed {
                 Some(len) => used += len,
                 // An errand that does not even fit in a datagram of its own is given up.
-                None if here && filling.writer.is_empty() && credit == usize::MAX => self.stats.items_too_large += 1,
+                None if filling.writer.is_empty() && credit == usize::MAX => self.stats.items_too_large += 1,
                 None => {
-                    let _ = self.direct.push_back(direct);
+                    at += 1;
+                    continue;
                 }
             }
+            self.direct.remove(at);
         }
         used
     }

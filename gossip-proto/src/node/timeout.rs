@@ -138,7 +138,7 @@ impl Node<'_> {
     /// A timer that comes an interval late says that this node was blocked, not that the others were silent: what they
     /// said may still wait to be taken in. The probe under way counts for nothing, and nobody dies at once.
     fn notice_stall(&mut self, now: Instant) {
-        let late = self.timers.probe.is_some_and(|at| now >= at + self.config.probe_interval);
+        let late = self.timers.probe.is_some_and(|at| now >= at && now >= at + self.config.probe_interval);
         if late && self.config.lifeguard.health {
             self.stats.stalls += 1;
             self.health.worse(1);

@@ -22,6 +22,13 @@ impl<T, const N: usize> Queue<T, N> {
         if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
     }
 
+    /// Takes out the row at a place where there is one.
+    pub(crate) fn remove(&mut self, at: usize) {
+        if at < self.0.len() {
+            self.0.remove(at);
+        }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.0.is_full()
     }

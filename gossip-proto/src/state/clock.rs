@@ -27,6 +27,8 @@ pub(crate) struct Clock {
     heard: u64,
     /// The newest stamp that was given.
     given: u64,
+    /// The last second that was worked out, and when it is over: most doors ask.
+    second: (u32, Instant),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,7 @@ struct Reading {
 
 impl Clock {
     pub(crate) const fn new(skew_max: Duration) -> Self {
-        Self { skew_max: micros(skew_max), reading: None, heard: 0, given: 0 }
+        Self { skew_max: micros(skew_max), reading: None, heard: 0, given: 0, second: (0, Instant::ZERO) }
     }
 
     /// Takes a reading of a wall clock: µs since 1970. One that cannot be right is not taken, and `false` returned.
@@ -46,7 +48,7 @@ impl Clock {
         if !(YEAR_2020..YEAR_2100).contains(&unix_micros) {
             return false;
         }
-        self.reading = Some(Reading { at: now, wall: unix_micros, own: true });
+        self.read(now, unix_micros, true);
         // What was accepted for want of a clock, and is refused from now on, is not followed any longer.
         self.heard = self.heard.min(unix_micros.saturating_add(self.skew_max));
         true
@@ -59,14 +61,23 @@ impl Clock {
     }
 
     /// The second of the wall clock, since 1970; 0 while nothing is known of it.
-    pub(crate) fn second(&self, now: Instant) -> u32 {
-        (self.now_estimate(now).unwrap_or(0) / 1_000_000).min(u32::MAX.into()) as u32
+    pub(crate) fn second(&mut self, now: Instant) -> u32 {
+        if now >= self.second.1 {
+            let Some(estimate) = self.now_estimate(now) else { return 0 };
+            let second = (estimate / MICROS).min(u32::MAX.into());
+            self.second = (second as u32, now.plus((second + 1) * MICROS - estimate));
+        }
+        self.second.0
+    }
+
+    fn read(&mut self, at: Instant, wall: u64, own: bool) {
+        (self.reading, self.second) = (Some(Reading { at, wall, own }), (0, Instant::ZERO));
     }
 
     /// When this second begins; `None` while nothing is known of the wall clock.
     pub(crate) fn instant(&self, second: u32) -> Option<Instant> {
         let reading = self.reading?;
-        let ahead = (u64::from(second) * 1_000_000).saturating_sub(reading.wall);
+        let ahead = (u64::from(second) * MICROS).saturating_sub(reading.wall);
         Some(reading.at.plus(ahead))
     }
 
@@ -75,7 +86,7 @@ impl Clock {
         let own = self.reading.is_some_and(|reading| reading.own);
         let news = self.now_estimate(now).is_none_or(|estimate| wall > estimate);
         if !own && news && (YEAR_2020..YEAR_2100).contains(&wall) {
-            self.reading = Some(Reading { at: now, wall, own: false });
+            self.read(now, wall, false);
         }
     }
 
@@ -112,7 +123,7 @@ impl Clock {
             (Some(Reading { own: true, .. }), _) => {}
             _ if stamp >= YEAR_2100 => return false,
             _ if stamp >= YEAR_2020 && estimate.is_none_or(|estimate| stamp > estimate) => {
-                self.reading = Some(Reading { at: now, wall: stamp, own: false });
+                self.read(now, stamp, false);
             }
             _ => {}
         }
@@ -142,6 +153,7 @@ impl Clock {
     }
 }
 
+const MICROS: u64 = 1_000_000;
 /// 2020-01-01 00:00 UTC in µs since 1970.
 const YEAR_2020: u64 = 1_577_836_800_000_000;
 /// 2100-01-01 00:00 UTC in µs since 1970.
