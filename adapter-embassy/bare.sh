@@ -25,7 +25,7 @@ CORE_FLASH_MAX=112000
 CORE_RAM_MAX=17408
 IMAGE_FLASH_MAX=147456
 IMAGE_RAM_MAX=32768
-# The image with all parts that may be left out: what issue and goals give it.
+# The image with all parts that may be left out.
 FULL_FLASH_MAX=262144
 FULL_RAM_MAX=65536
 
@@ -47,7 +47,7 @@ ports() {
     local target
     for target in "${PORTS[@]}"; do
         echo "+ gossip-embassy for $target"
-        OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "$target" check --locked -p gossip-embassy --lib --features defmt
+        OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "$target" check --locked -p gossip-embassy --lib --features defmt,large,catchup,messages
     done
     OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "${PORTS[0]}" check --locked -p gossip-embassy --lib
 }

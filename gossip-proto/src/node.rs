@@ -154,62 +154,64 @@ impl Convergence {
 /// # }
 /// ```
 #[derive(Debug)]
+// The order of the fields: one instruction of a Cortex-M0 reaches the first 124 bytes, and adds at most 255.
+#[cfg_attr(target_os = "none", repr(C))]
 pub struct Node<'a> {
-    config: Config,
-    envelope: Envelope,
-    rng: Rng,
-    stats: Stats,
     now: Instant,
-    lifecycle: Lifecycle,
-    members: Members<'a>,
-    store: Store<'a>,
-    clock: Clock,
-    skew: Skew,
-    /// The writer in the versions of this life (rule R2).
-    life: u64,
     /// The digest of all entries that datagrams carry.
     root: u32,
-    prober: Prober,
+    lifecycle: Lifecycle,
+    converged: bool,
+    isolated: bool,
+    farewells: u8,
+    /// How many more times to ask, after a sleep, what was missed.
+    waking: u8,
     health: Health,
+    told: Told,
+    /// The writer in the versions of this life (rule R2).
+    life: u64,
+    members: Members<'a>,
+    store: Store<'a>,
+    envelope: Envelope,
+    /// When a member was last heard, and whether that is so long ago that this node is cut off.
+    heard_at: Instant,
+    pinged_at: Instant,
+    /// When somebody of whom a sample was told was last pinged, and when anybody last pinged this node.
+    looked_at: Instant,
+    /// When this node last noticed that it had been blocked.
+    blocked_until: Instant,
+    since: Instant,
+    timers: Timers,
+    rounds: Rounds,
+    /// Who acked a ping of ours last, and when; and who said last, and when, that we are at another address.
+    vouched: Option<(NodeId, Instant)>,
+    credits: Credits,
+    /// The topics that are caught up with before all others.
+    first: heapless::Vec<u32, FIRST_MAX>,
+    seen: Option<(Addr, NodeId, Instant)>,
+    rest: Option<Rest>,
+    rng: Rng,
+    stats: Stats,
+    clock: Clock,
+    config: Config,
+    budget: Budget,
+    sessions: [Session; 3],
+    floor: Floor,
+    shedding: Shedding,
+    replies: Replies,
+    direct: Queue<Direct, DIRECT_MAX>,
+    prober: Prober,
+    receipts: Receipts,
+    contacts: Contacts,
+    lanes: Lanes<'a>,
+    pulls: Pulls,
+    exchange: Exchange<'a>,
+    wanted: Wanted,
+    skew: Skew,
+    guests: Guests,
     paths: Paths,
     forwards: Forwards,
     foreign: Foreign,
-    /// When somebody of whom a sample was told was last pinged, and when anybody last pinged this node.
-    looked_at: Instant,
-    pinged_at: Instant,
-    contacts: Contacts,
-    direct: Queue<Direct, DIRECT_MAX>,
-    replies: Replies,
-    guests: Guests,
-    receipts: Receipts,
-    shedding: Shedding,
-    pulls: Pulls,
-    sessions: [Session; 3],
-    exchange: Exchange<'a>,
-    lanes: Lanes<'a>,
-    /// The topics that are caught up with before all others.
-    first: heapless::Vec<u32, FIRST_MAX>,
-    wanted: Wanted,
-    rounds: Rounds,
-    credits: Credits,
-    budget: Budget,
-    timers: Timers,
-    floor: Floor,
-    farewells: u8,
-    /// Who acked a ping of ours last, and when; and who said last, and when, that we are at another address.
-    vouched: Option<(NodeId, Instant)>,
-    seen: Option<(Addr, NodeId, Instant)>,
-    /// When this node last noticed that it had been blocked.
-    blocked_until: Instant,
-    /// When a member was last heard, and whether that is so long ago that this node is cut off.
-    heard_at: Instant,
-    isolated: bool,
-    rest: Option<Rest>,
-    /// How many more times to ask, after a sleep, what was missed.
-    waking: u8,
-    told: Told,
-    converged: bool,
-    since: Instant,
 }
 
 /// What the application is still to be told of the node itself, and what it was told last.

@@ -34,11 +34,24 @@ impl MemberState {
 
 /// One member; all-zero is a free slot.
 #[derive(Clone, Copy, Debug)]
+// The order of the fields: one instruction of a Cortex-M0 reaches the first 124 bytes, and adds at most 255.
+#[cfg_attr(target_os = "none", repr(C))]
 pub(crate) struct MemberSlot {
+    pub(crate) state: MemberState,
+    pub(super) in_use: bool,
+    /// How many others confirmed the suspicion, and the low bits of who they are.
+    pub(crate) confirmed: u8,
+    /// Whether it is suspect since somebody else said that it has left.
+    pub(crate) leaving: bool,
+    pub(super) told: Told,
+    pub(super) updated: bool,
+    /// Which of the watched writes it is known to hold, a bit for each.
+    pub(crate) holds: u8,
+    /// How many more times the rumor about it is passed on.
+    pub(super) left: u8,
     pub(crate) id: NodeId,
     /// Who accused it, while it is suspect or dead.
     pub(crate) by: NodeId,
-    pub(crate) addr: Addr,
     pub(crate) incarnation: u32,
     pub(crate) tags_version: u32,
     /// When it became what it is.
@@ -52,25 +65,13 @@ pub(crate) struct MemberSlot {
     pub(crate) level: u32,
     /// In which epoch of our root it told the same.
     pub(super) agreed_epoch: u32,
-    /// The last round trip, in 100 µs; zero before the first.
-    pub(crate) rtt: u16,
-    pub(crate) state: MemberState,
-    /// How many others confirmed the suspicion, and the low bits of who they are.
-    pub(crate) confirmed: u8,
-    pub(crate) confirmers: [u16; CONFIRMATIONS_MAX as usize],
-    /// Whether it is suspect since somebody else said that it has left.
-    pub(crate) leaving: bool,
-    pub(super) in_use: bool,
-    pub(super) told: Told,
-    pub(super) updated: bool,
-    /// Which of the watched writes it is known to hold, a bit for each.
-    pub(crate) holds: u8,
-    /// How many more times the rumor about it is passed on.
-    pub(super) left: u8,
-    /// The slot of the relay through which it is reached, while it is not reached directly.
-    pub(crate) via: Link,
     /// Until when it sleeps, as it announced; zero or past: it is awake.
     pub(crate) asleep: Tick,
+    /// The last round trip, in 100 µs; zero before the first.
+    pub(crate) rtt: u16,
+    pub(crate) confirmers: [u16; CONFIRMATIONS_MAX as usize],
+    /// The slot of the relay through which it is reached, while it is not reached directly.
+    pub(crate) via: Link,
     /// Where its tags are kept, if it has any; in a free slot, the next free slot.
     pub(crate) tags: Link,
     /// The permutation of the peers: at position p the peer's slot, and of this slot its position.
@@ -79,6 +80,7 @@ pub(crate) struct MemberSlot {
     pub(super) rumor: Hook,
     pub(super) changed: Hook,
     pub(super) place: Place,
+    pub(crate) addr: Addr,
 }
 
 /// What the application was last told of a member.

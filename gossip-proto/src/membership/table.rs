@@ -20,6 +20,7 @@ use crate::event::MemberChange;
 use crate::slab::deadline::{Deadlines, Row};
 use crate::slab::index::{Cell, Index, Item, Key};
 use crate::slab::list::List;
+use crate::slab::queue::Queue;
 use crate::slab::{Ix, Link, Slice};
 use crate::time::{Instant, Tick};
 
@@ -28,6 +29,8 @@ pub(crate) const OWN: usize = 0;
 
 /// The table of members.
 #[derive(Debug)]
+// The order of the fields: one instruction of a Cortex-M0 reaches the first 124 bytes, and adds at most 255.
+#[cfg_attr(target_os = "none", repr(C))]
 pub(crate) struct Members<'a> {
     slots: Slice<'a, MemberSlot>,
     cells: Slice<'a, Cell>,
@@ -48,7 +51,7 @@ pub(crate) struct Members<'a> {
     lagged: bool,
     tally: Tally,
     /// Who gave way and was told alive; how many gave way since somebody asked.
-    evicted: heapless::Deque<NodeId, EVICTED_MAX>,
+    evicted: Queue<NodeId, EVICTED_MAX>,
     evictions: u32,
     /// Whether live members were turned away for want of room: the table is a sample.
     sample: bool,
@@ -87,7 +90,7 @@ impl<'a> Members<'a> {
             agreeing: 0,
             lagged: false,
             tally: Tally::ALONE,
-            evicted: heapless::Deque::new(),
+            evicted: Queue::new(),
             evictions: 0,
             sample: false,
             recent: Link::NONE,

@@ -157,7 +157,7 @@ impl Node<'_> {
         self.lanes.heard(context.now, self.retry(peer) * 2);
         if looking {
             // The others may have it too.
-            for _ in 1..SOURCES_MAX {
+            for _ in (0..SOURCES_MAX).skip(1) {
                 let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
                 let other = self.members.peer(position).filter(|ix| *ix != peer);
                 self.owe(other, Table::Entries, Task::Begin { datagrams: 0, tag: 0 }, Prefix::ROOT, 0);

@@ -205,7 +205,7 @@ impl Node<'_> {
         }
         let Some(to) = filling.to.slot else { return };
         let away = self.members.get(to).is_some_and(|slot| slot.level < self.store.floor());
-        if away && self.replies.first_to(to).is_some_and(|(_, row)| row.table == Table::Entries) {
+        if away && self.replies.first_to(to).is_some_and(|(_, row)| row.table() == Table::Entries) {
             let _ = self.push_floor(filling, usize::MAX);
         }
     }

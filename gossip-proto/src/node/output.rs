@@ -460,7 +460,7 @@ impl Node<'_> {
 
     /// Writes as much of a row as fits.
     fn fill_row(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
-        let table = row.table;
+        let table = row.table();
         let pushed = match row.task {
             Task::Root => {
                 filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
@@ -522,10 +522,10 @@ impl Node<'_> {
         salt: u32,
         mut limit: usize,
     ) -> Rest {
-        let tree = self.tree(row.table, filling.to.slot);
+        let tree = self.tree(row.table(), filling.to.slot);
         while parts > 0 {
             let part = row.prefix().child(parts.trailing_zeros() as u8);
-            let Some(used) = push_part(filling, &tree, row.table, part, None, salt, limit) else {
+            let Some(used) = push_part(filling, &tree, row.table(), part, None, salt, limit) else {
                 row.task = Task::Closer { parts, salt };
                 return Rest::More(row);
             };
@@ -538,12 +538,12 @@ impl Node<'_> {
     fn fill_copies(&mut self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
         while positions > 0 {
             let wanted = positions.trailing_zeros() as usize;
-            let Some(slot) = self.tree(row.table, filling.to.slot).walk(row.prefix()).nth(wanted) else { break };
-            if row.table == Table::Entries && self.bury_zombie(row.to(), slot, row.from() == 0) {
+            let Some(slot) = self.tree(row.table(), filling.to.slot).walk(row.prefix()).nth(wanted) else { break };
+            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, row.from() == 0) {
                 positions &= positions - 1;
                 continue;
             }
-            let Some(used) = self.push_slot(filling, row.table, slot, true, limit) else {
+            let Some(used) = self.push_slot(filling, row.table(), slot, true, limit) else {
                 row.task = Task::Copies(positions);
                 return Rest::More(row);
             };
@@ -563,15 +563,15 @@ impl Node<'_> {
     ) -> Rest {
         let (prefix, mut pushed) = (row.prefix(), false);
         for passed in 0.. {
-            let Some((slot, key)) = self.tree(row.table, filling.to.slot).seek(prefix, parts, row.key()) else {
+            let Some((slot, key)) = self.tree(row.table(), filling.to.slot).seek(prefix, parts, row.key()) else {
                 return Rest::Done;
             };
-            if row.table == Table::Entries && self.bury_zombie(row.to(), slot, true) {
+            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, true) {
                 let Some(after) = key.successor().filter(|_| passed < PASSED_MAX) else { return Rest::Done };
                 row = row.at(after);
                 continue;
             }
-            let used = self.push_slot(filling, row.table, slot, true, limit);
+            let used = self.push_slot(filling, row.table(), slot, true, limit);
             if let Some(used) = used {
                 pushed = true;
                 limit -= used;
@@ -584,7 +584,7 @@ impl Node<'_> {
                 return Rest::More(row);
             } else if datagrams <= 1 {
                 // The other shall say what it still lacks before it gets more.
-                return Rest::More(Row::new(row.to(), row.table, Task::Digests, prefix, prefix.len()));
+                return Rest::More(Row::new(row.to(), row.table(), Task::Digests, prefix, prefix.len()));
             } else {
                 row.task = Task::Stream { parts, datagrams: datagrams - 1 };
                 return Rest::More(row);

@@ -11,11 +11,27 @@ use crate::wire::Table;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     to: Ix,
-    pub(crate) table: Table,
-    depth: u8,
-    from: u8,
+    scope: Of,
     pub(crate) task: Task,
     key: Key,
+}
+
+/// Which table a row is about, the length of its prefix, and from which bit on nothing else is held: 2, 7 and 7 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Of(u16);
+
+impl Of {
+    const fn new(table: Table, depth: u8, from: u8) -> Self {
+        Self(table as u16 | (depth as u16) << 2 | (from as u16) << 9)
+    }
+
+    const fn depth(self) -> u8 {
+        (self.0 >> 2 & 127) as u8
+    }
+
+    const fn from(self) -> u8 {
+        (self.0 >> 9) as u8
+    }
 }
 
 /// What is owed. A prefix or a key goes with it.
@@ -77,16 +93,24 @@ impl Row {
     /// A row about everything under `prefix`; the receiver may take it that nothing is outside of it under its first
     /// `from` bits.
     pub(crate) fn new(to: usize, table: Table, task: Task, prefix: Prefix, from: u8) -> Self {
-        Self { to: to as Ix, table, depth: prefix.len(), from, task, key: prefix.first() }
+        Self { to: to as Ix, scope: Of::new(table, prefix.len(), from), task, key: prefix.first() }
     }
 
     /// A row about one key.
     pub(crate) fn of_key(to: usize, table: Table, task: Task, key: Key) -> Self {
-        Self { to: to as Ix, table, depth: Key::BITS, from: Key::BITS, task, key }
+        Self { to: to as Ix, scope: Of::new(table, Key::BITS, Key::BITS), task, key }
     }
 
     pub(crate) fn to(&self) -> usize {
         self.to as usize
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        match self.scope.0 & 3 {
+            0 => Table::Members,
+            1 => Table::Entries,
+            _ => Table::Messages,
+        }
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -94,21 +118,21 @@ impl Row {
     }
 
     pub(crate) fn prefix(&self) -> Prefix {
-        Prefix::of(self.key, self.depth)
+        Prefix::of(self.key, self.scope.depth())
     }
 
     pub(crate) fn from(&self) -> u8 {
-        self.from
+        self.scope.from()
     }
 
     /// The same, marked as copies or not: for messages, whose rows need no prefix.
     pub(crate) fn copies(mut self, copies: bool) -> Self {
-        self.from = copies.into();
+        self.scope = Of::new(self.table(), Key::BITS, copies.into());
         self
     }
 
     pub(crate) fn is_copies(&self) -> bool {
-        self.from == 1
+        self.from() == 1
     }
 
     /// The same member and key, with this to be done.
@@ -134,7 +158,7 @@ impl Replies {
     /// Owes one more; false when there is no room. The same twice is owed once.
     pub(crate) fn push(&mut self, row: Row) -> bool {
         let same = |old: &Row| {
-            (old.to, old.table, old.depth, old.key) == (row.to, row.table, row.depth, row.key)
+            (old.to, old.scope.0 & DEPTH, old.key) == (row.to, row.scope.0 & DEPTH, row.key)
                 && match row.task {
                     Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } => {
                         old.task == row.task
@@ -206,5 +230,7 @@ impl Replies {
     }
 }
 
+/// Table and depth of a row.
+const DEPTH: u16 = (1 << 9) - 1;
 /// How many rows there are: two datagrams full of the sixteen parts that differ.
 pub(crate) const ROWS_MAX: usize = 32;

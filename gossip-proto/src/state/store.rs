@@ -31,6 +31,8 @@ use crate::time::Tick;
 use crate::wire::EntryItem;
 
 #[derive(Debug)]
+// The order of the fields: one instruction of a Cortex-M0 reaches the first 124 bytes, and adds at most 255.
+#[cfg_attr(target_os = "none", repr(C))]
 pub(crate) struct Store<'a> {
     pub(super) slots: Slice<'a, EntrySlot>,
     pub(super) cells: Slice<'a, Cell>,
