@@ -50,8 +50,8 @@ impl Node<'_> {
         let len = datagram.len();
         let (header, messages) = wire::open(datagram, &self.envelope)?;
         // All is decoded once before anything is applied: a datagram changes everything that it says, or nothing.
-        let (mut all, mut forwards) = (messages.clone(), false);
-        while let Some(message) = all.next() {
+        let mut forwards = false;
+        for message in messages.clone() {
             forwards |= matches!(message?, Message::Forward { .. });
         }
         self.stats.datagrams_in += 1;

@@ -20,17 +20,21 @@ impl Node<'_> {
     /// Nobody was heard for a while though there are members: it is this node that is cut off. Asked at every probe, and
     /// when there is nobody left to probe, with every search for lost parts.
     pub(super) fn watch_isolation(&mut self, now: Instant) {
-        let silent = now >= self.heard_at.max(self.blocked_until) + self.config.probe_interval * SILENT_PROBES;
+        let silent = self.silence(now) >= micros(self.config.probe_interval) * SILENT_PROBES;
         self.isolated |= silent && (self.members.tally().dead() > 0 || self.awake_peer(now).is_some());
     }
 
-    /// How long to wait between two probes, in µs: longer the less this node trusts itself. Whoever hears nobody at all for long
-    /// learns nothing by waiting: it finds out quickly who is there.
+    /// For how many µs nobody was heard, as far as that was not this node's own doing.
+    fn silence(&self, now: Instant) -> u64 {
+        now.since(self.heard_at.max(self.blocked_until))
+    }
+
+    /// How long to wait between two probes, in µs: longer the less this node trusts itself. Whoever hears nobody at all
+    /// for long learns nothing by waiting: it finds out quickly who is there.
     pub(super) fn probe_wait(&self, now: Instant) -> u64 {
         let interval = micros(self.config.probe_interval);
-        let lonely =
-            self.isolated && now >= self.heard_at.max(self.blocked_until).plus(interval * u64::from(2 * SILENT_PROBES));
-        if lonely { interval / u64::from(LONELY_PROBES) } else { self.health.scale(interval) }
+        let lonely = self.isolated && self.silence(now) >= interval * (2 * SILENT_PROBES);
+        if lonely { interval / LONELY_PROBES } else { self.health.scale(interval) }
     }
 
     /// What the application is not told yet of either.
@@ -48,7 +52,7 @@ impl Node<'_> {
 
 /// How many probe intervals without a datagram are silence. In each, one ping of others is due on average and one ack to
 /// our own: at 40 % loss each way and with relays, eight in a row are silent in about 1 of 100,000 cases.
-const SILENT_PROBES: u32 = 8;
+const SILENT_PROBES: u64 = 8;
 /// How many members are probed per interval by a node that has been cut off for twice as long: a guess that looks at 200 in
 /// less than a minute.
-const LONELY_PROBES: u32 = 4;
+const LONELY_PROBES: u64 = 4;

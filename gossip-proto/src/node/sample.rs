@@ -7,7 +7,7 @@
 use super::input::Context;
 use super::{Errand, Node};
 use crate::addr::{Addr, NodeId};
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use crate::wire::MemberItem;
 
 impl Node<'_> {
@@ -54,7 +54,7 @@ impl Node<'_> {
 
     /// Whether it seems that hardly any sample holds this node.
     fn is_unknown(&self, now: Instant) -> bool {
-        self.members.is_sample() && now > self.pinged_at + self.config.probe_interval * UNPINGED_PROBES
+        self.members.is_sample() && now > self.pinged_at.plus(micros(self.config.probe_interval) * UNPINGED_PROBES)
     }
 
     /// Who seems to be unknown asks, with every probe, to be shown some to whom it can show itself.
@@ -126,6 +126,6 @@ pub(super) const SAMPLE: u64 = 0;
 const GREET_TURNS: u32 = 32;
 /// After how many probe intervals without a ping a node takes it that hardly anybody holds it. As many hold a node as it
 /// holds, on average, and each pings one per interval: with the usual number, 1 of 3,000 waits that long.
-const UNPINGED_PROBES: u32 = 8;
+const UNPINGED_PROBES: u64 = 8;
 /// How many strangers are looked at per gossip interval, while records of them come in: 24 bytes each.
 const LOOKS: u32 = 8;

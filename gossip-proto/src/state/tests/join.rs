@@ -132,7 +132,7 @@ fn values_join_equal_in_any_order() {
             let mut order: Vec<usize> = (0..set.len()).collect();
             permute(&mut order, 0, &mut |order| {
                 number += 1;
-                if number % 60_000 == 0 {
+                if number.is_multiple_of(60_000) {
                     held = fresh();
                 }
                 let mut key = b"k/12345678".to_vec();
