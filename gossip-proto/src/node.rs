@@ -3,6 +3,7 @@
 
 mod catchup;
 mod common;
+mod compare;
 mod errand;
 mod forward;
 mod guests;
@@ -11,11 +12,13 @@ mod interest;
 mod isolation;
 mod kinds;
 mod lifetimes;
+mod members;
 mod messages;
 mod output;
 mod pulls;
 mod receipts;
 mod rest;
+mod rows;
 mod sample;
 mod saved;
 mod sketch;

@@ -5,7 +5,8 @@
 
 use super::Node;
 use super::input::Context;
-use super::output::{Filling, Rest};
+use super::output::Filling;
+use super::rows::Rest;
 use crate::repair::{LANES_OPEN, LANES_POSSIBLE, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
 use crate::slab::index::{Key, Prefix};
 use crate::time::{Instant, micros};

@@ -164,6 +164,7 @@ impl Node<'_> {
     }
 
     /// There was no room for an entry of another node.
+    #[inline(never)]
     pub(super) fn lower_a_ceiling(&mut self, now: Instant) {
         if self.shedding.announce.is_some() || now < self.shedding.changed + LOWER_WAIT {
             return;

@@ -7,7 +7,8 @@
 
 use super::Node;
 use super::input::Context;
-use super::output::{Filling, Rest};
+use super::output::Filling;
+use super::rows::Rest;
 use crate::config::Spread;
 use crate::event::Event;
 use crate::repair::{Row, Task};

@@ -1,19 +1,16 @@
 //! Datagrams out: where the next one goes, and what it carries.
 
-use super::sample::SAMPLE;
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::Transmit;
 use crate::addr::{Addr, NodeId};
 use crate::config::Spread;
 use crate::membership::{MemberState, OWN};
-use crate::repair::{ITEMS_MAX, Row, Task, Tree};
-use crate::slab::index::{Key, Prefix};
+use crate::slab::index::Key;
 use crate::slab::scope::Scope;
 use crate::spread::Class;
 use crate::state::origin_of;
-use crate::stats::Count;
 use crate::time::Instant;
-use crate::wire::{Accusation, Digests, FORWARD_LEN_MAX, Header, Items, MemberItem, Message, Table, Writer, close};
+use crate::wire::{Accusation, FORWARD_LEN_MAX, Header, MemberItem, Message, Table, Writer, close};
 
 /// Where a datagram goes.
 #[derive(Clone, Copy)]
@@ -42,7 +39,7 @@ pub(super) struct Filling<'b> {
     foreign_left: usize,
     shuffle_left: usize,
     entries_left: usize,
-    rows_left: usize,
+    pub(super) rows_left: usize,
     /// Whether it is to go without any message, for what its header says.
     pub(super) bare: bool,
     /// The window that was last written as an offer.
@@ -417,183 +414,14 @@ impl Node<'_> {
         Some(used)
     }
 
-    fn fill_rows(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
-        let Some(to) = filling.to.slot else { return 0 };
-        let mut used = 0;
-        while let Some((at, row)) = self.replies.first_to(to).filter(|_| filling.rows_left > 0) {
-            let before = filling.writer.len();
-            let rest = self.fill_row(filling, row, credit.saturating_sub(used));
-            used += filling.writer.len() - before;
-            match rest {
-                Rest::Done => {
-                    self.replies.settle(at, None);
-                    filling.rows_left -= 1;
-                }
-                Rest::More(row) => {
-                    let stuck = filling.writer.is_empty() && credit == usize::MAX;
-                    self.stats.items_too_large += Count::from(stuck);
-                    self.replies.settle(at, (!stuck).then_some(row));
-                    break;
-                }
-            }
-        }
-        if filling.to.round && credit == usize::MAX {
-            self.push_roots(filling);
-        }
-        used
-    }
-
-    /// A round that has nothing better to say offers the digests of both tables.
-    fn push_roots(&self, filling: &mut Filling<'_>) {
-        let quiet = filling.writer.is_empty();
-        for (table, session) in Table::ALL.into_iter().zip(&self.sessions) {
-            // While a comparison is under way the answer is known: not equal. Two samples never are: they are shown.
-            let sample = table == Table::Members && self.members.is_sample();
-            let none = table == Table::Messages && !self.store.has_windows();
-            if session.with().is_some() || none || table == Table::Entries && (!quiet || self.is_catching_up()) {
-                continue;
-            }
-            let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot) };
-            let _ = filling.push(&Message::Root { table, digest }, false, usize::MAX);
-        }
-    }
-
-    /// Writes as much of a row as fits.
-    fn fill_row(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
-        let table = row.table();
-        let pushed = match row.task {
-            Task::Root => {
-                filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
-            }
-            Task::Equal => {
-                filling.bare = true;
-                Some(0)
-            }
-            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores => {
-                return self.fill_sketch(filling, row, limit);
-            }
-            Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
-                return self.fill_catch_up(filling, row, limit);
-            }
-            Task::Ask { number } => match self.question(number) {
-                Some(question) => filling.push(&question, false, limit),
-                None => Some(0),
-            },
-            Task::Held { number } => filling.push(&Message::Held(number), false, limit),
-            Task::Floor => self.push_floor(filling, limit),
-            Task::Want => filling.push(&Message::Want(row.key()), false, limit),
-            Task::Send | Task::Copy => self.push_key(filling, table, row.key(), row.task == Task::Copy, limit),
-            Task::Digests => {
-                let tree = self.tree(table, filling.to.slot);
-                push_part(
-                    filling,
-                    &tree,
-                    table,
-                    Prefix::of(row.key(), row.from()),
-                    Some(row.prefix()),
-                    self.salt(),
-                    limit,
-                )
-            }
-            Task::Items { salt } => {
-                let digests = self.tree(table, filling.to.slot).items(row.prefix(), salt);
-                let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
-                filling.push(&Message::Items(items), false, limit)
-            }
-            Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
-            Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
-            Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
-            Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
-            Task::Pull { of, from } => match self.pull_message(&row, of, from) {
-                Some(question) => filling.push(&question, false, limit),
-                None => Some(0),
-            },
-            Task::Chunks { from, end } => return self.fill_chunks(filling, row, from, end, limit),
-            Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
-        };
-        if pushed.is_some() { Rest::Done } else { Rest::More(row) }
-    }
-
-    fn fill_closer(
+    pub(super) fn push_key(
         &self,
         filling: &mut Filling<'_>,
-        mut row: Row,
-        mut parts: u16,
-        salt: u32,
-        mut limit: usize,
-    ) -> Rest {
-        let tree = self.tree(row.table(), filling.to.slot);
-        while parts > 0 {
-            let part = row.prefix().child(parts.trailing_zeros() as u8);
-            let Some(used) = push_part(filling, &tree, row.table(), part, None, salt, limit) else {
-                row.task = Task::Closer { parts, salt };
-                return Rest::More(row);
-            };
-            limit -= used;
-            parts &= parts - 1;
-        }
-        Rest::Done
-    }
-
-    fn fill_copies(&mut self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
-        while positions > 0 {
-            let wanted = positions.trailing_zeros() as usize;
-            let Some(slot) = self.tree(row.table(), filling.to.slot).walk(row.prefix()).nth(wanted) else { break };
-            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, row.from() == 0) {
-                positions &= positions - 1;
-                continue;
-            }
-            let Some(used) = self.push_slot(filling, row.table(), slot, true, limit) else {
-                row.task = Task::Copies(positions);
-                return Rest::More(row);
-            };
-            limit -= used;
-            positions &= positions - 1;
-        }
-        Rest::Done
-    }
-
-    fn fill_stream(
-        &mut self,
-        filling: &mut Filling<'_>,
-        mut row: Row,
-        parts: u16,
-        datagrams: u8,
-        mut limit: usize,
-    ) -> Rest {
-        let (prefix, mut pushed) = (row.prefix(), false);
-        for passed in 0.. {
-            let Some((slot, key)) = self.tree(row.table(), filling.to.slot).seek(prefix, parts, row.key()) else {
-                return Rest::Done;
-            };
-            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, true) {
-                let Some(after) = key.successor().filter(|_| passed < PASSED_MAX) else { return Rest::Done };
-                row = row.at(after);
-                continue;
-            }
-            let used = self.push_slot(filling, row.table(), slot, true, limit);
-            if let Some(used) = used {
-                pushed = true;
-                limit -= used;
-                let Some(after) = key.successor() else { return Rest::Done };
-                row = row.at(after);
-            } else if limit < usize::MAX / 2 && filling.writer.room() > limit {
-                // Out of credit, not of room: there may be more for it in this same datagram.
-                return Rest::More(row);
-            } else if !pushed && filling.writer.is_empty() {
-                return Rest::More(row);
-            } else if datagrams <= 1 {
-                // The other shall say what it still lacks before it gets more.
-                return Rest::More(Row::new(row.to(), row.table(), Task::Digests, prefix, prefix.len()));
-            } else {
-                row.task = Task::Stream { parts, datagrams: datagrams - 1 };
-                return Rest::More(row);
-            }
-        }
-        Rest::Done
-    }
-
-    fn push_key(&self, filling: &mut Filling<'_>, table: Table, key: Key, copy: bool, limit: usize) -> Option<usize> {
+        table: Table,
+        key: Key,
+        copy: bool,
+        limit: usize,
+    ) -> Option<usize> {
         let slot = match table {
             Table::Members => self.members.find_key(key),
             Table::Entries => self.store.find_hash(key),
@@ -649,39 +477,10 @@ impl Node<'_> {
     }
 }
 
-/// What is left of a row.
-pub(super) enum Rest {
-    Done,
-    More(Row),
-}
-
-/// Writes what we hold under `whole`: a list if it is short, else the digests of its parts at `at`, or where they part.
-fn push_part(
-    filling: &mut Filling<'_>,
-    tree: &Tree<'_>,
-    table: Table,
-    whole: Prefix,
-    at: Option<Prefix>,
-    salt: u32,
-    limit: usize,
-) -> Option<usize> {
-    if tree.count(whole) <= ITEMS_MAX {
-        let digests = tree.items(whole, salt);
-        let items = Items { table, prefix: whole, salt, last: false, digests: &digests };
-        return filling.push(&Message::Items(items), false, limit);
-    }
-    let prefix = at.filter(|at| at.len() > whole.len()).unwrap_or_else(|| tree.span(whole));
-    let (present, digests) = tree.digests(prefix, salt);
-    let digests = Digests { table, from: whole.len(), prefix, salt, present, digests: &digests };
-    filling.push(&Message::Digests(digests), false, limit)
-}
-
 /// How many destinations that yield nothing are tried in one call.
 const TRIES_MAX: usize = 64;
 /// How many members of a sample each round shows: a record takes about 20 bytes.
 const SHUFFLE: usize = 6;
-/// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
-const PASSED_MAX: usize = 4096;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.
 const PASS_MAX: usize = 8;
 /// A rumor that its destination does not want counts as passed on once in so many times.

@@ -7,7 +7,8 @@ use core::time::Duration;
 
 use super::Node;
 use super::input::Context;
-use super::output::{Filling, Rest};
+use super::output::Filling;
+use super::rows::Rest;
 use super::timeout::retry;
 use crate::repair::{Pull, Row, Task};
 use crate::slab::index::Key;

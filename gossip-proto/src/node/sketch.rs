@@ -7,7 +7,8 @@
 
 use super::Node;
 use super::input::Context;
-use super::output::{Filling, Rest};
+use super::output::Filling;
+use super::rows::Rest;
 use crate::config::Repair;
 use crate::repair::{Chore, Gathered, Row, Task, chores, is_plausible};
 use crate::slab::index::{Key, Prefix};

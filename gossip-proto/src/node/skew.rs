@@ -63,6 +63,7 @@ impl Node<'_> {
     }
 
     /// An entry was refused, since its stamp is too far ahead.
+    #[inline(never)]
     pub(super) fn refuse_stamp(&mut self, context: &Context, kind: u8, key: &[u8], stamp: u64) {
         self.stats.refused_stamp += 1;
         let Some(estimate) = self.clock.own_estimate(context.now) else { return };

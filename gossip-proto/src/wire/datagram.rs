@@ -91,6 +91,18 @@ fn read<'d>(datagram: &'d [u8], envelope: &Envelope) -> Result<(Header, Messages
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'d>(&'d [u8]);
 
+impl Messages<'_> {
+    /// Decodes all, and says whether there is one to pass on. Apart, so that its stack is free again for what follows.
+    #[inline(never)]
+    pub(crate) fn check(&self) -> Result<bool, Rejected> {
+        let mut forwards = false;
+        for message in self.clone() {
+            forwards |= matches!(message?, Message::Forward { .. });
+        }
+        Ok(forwards)
+    }
+}
+
 impl<'d> Iterator for Messages<'d> {
     type Item = Result<Message<'d>, Rejected>;
 

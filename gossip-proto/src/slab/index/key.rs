@@ -73,14 +73,8 @@ impl Key {
 
     /// The first bit in which two keys differ.
     pub(super) fn differs(self, other: Self) -> Option<u8> {
-        let mut start = 0;
-        for (a, b) in self.0.into_iter().zip(other.0) {
-            if a != b {
-                return Some(start + (a ^ b).leading_zeros() as u8);
-            }
-            start += 32;
-        }
-        None
+        let word = (0..3).find(|word| self.0[*word] != other.0[*word])?;
+        Some(32 * word as u8 + (self.0[word] ^ other.0[word]).leading_zeros() as u8)
     }
 
     /// Ones in the first `len` bits, zeros beyond.
@@ -160,8 +154,8 @@ impl Add for Item {
     fn add(self, rhs: Self) -> Self {
         let mut carry = 0;
         let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(rhs.0) {
-            let wide = u64::from(*word) + u64::from(other) + carry;
+        for (word, other) in words.iter_mut().zip(&rhs.0) {
+            let wide = u64::from(*word) + u64::from(*other) + carry;
             (*word, carry) = (wide as u32, wide >> 32);
         }
         Self(words)
@@ -175,8 +169,8 @@ impl Sub for Item {
         // Two's complement: the carry that starts at one makes the flipped bits the negative.
         let mut carry = 1;
         let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(rhs.0) {
-            let wide = u64::from(*word) + u64::from(!other) + carry;
+        for (word, other) in words.iter_mut().zip(&rhs.0) {
+            let wide = u64::from(*word) + u64::from(!*other) + carry;
             (*word, carry) = (wide as u32, wide >> 32);
         }
         Self(words)

@@ -1,0 +1,164 @@
+//! Comparing tables: what roots, digests and lists of another lead to.
+
+use super::Node;
+use super::input::Context;
+use super::sample::SAMPLE;
+use crate::repair::{Finding, Task};
+use crate::slab::index::{Key, Prefix};
+use crate::time::Instant;
+use crate::wire::{Digests, Items, Table};
+
+impl Node<'_> {
+    #[inline(never)]
+    pub(super) fn take_root(&mut self, context: &Context, table: Table, digest: u64) {
+        let now = context.now;
+        if table == Table::Members && (digest == SAMPLE || self.members.is_sample()) {
+            return self.show_some(context, digest == SAMPLE);
+        }
+        let equal = digest == self.digest_with(table, context.peer);
+        self.note_equal(context, table, equal);
+        let quiet = self.is_quiet(table);
+        let mut delay = 0;
+        if table == Table::Messages {
+            // Rumors settle most differences first, and time those of what is over.
+            delay = self.rng.jitter(DIFFER_DELAY);
+            if !equal && self.moment(now).is_none_or(|at| self.store.is_sweeping(at)) {
+                return;
+            }
+        }
+        let session = self.session(table);
+        if !equal && quiet {
+            // Nothing is known.
+        } else if equal && session.with() == context.peer {
+            session.end(now, true);
+        } else if let Some(ix) = context.peer.filter(|_| !equal) {
+            session.begin(now, ix, delay);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn take_digests(&mut self, context: &Context, theirs: &Digests<'_>) {
+        let finding = self.tree(theirs.table, context.peer).compare_digests(theirs);
+        self.session_heard(context, theirs.table);
+        self.note_equal(context, theirs.table, finding == Finding::Equal && theirs.from == 0);
+        match finding {
+            Finding::Equal if theirs.from == 0 => {
+                self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
+            }
+            Finding::Widen(prefix) => {
+                self.owe(context.reply, theirs.table, Task::Digests, prefix, theirs.from);
+            }
+            Finding::Parts { closer, send } => {
+                if closer > 0 {
+                    let task = Task::Closer { parts: closer, salt: theirs.salt };
+                    self.owe(context.reply, theirs.table, task, theirs.prefix, theirs.prefix.len());
+                }
+                self.stream(context.reply, theirs.table, theirs.prefix, send);
+            }
+            Finding::Equal | Finding::Items { .. } => {}
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn take_items(&mut self, context: &Context, theirs: &Items<'_>) {
+        let finding = self.tree(theirs.table, context.peer).compare_items(theirs);
+        self.session_heard(context, theirs.table);
+        match finding {
+            Finding::Equal if theirs.prefix == Prefix::ROOT => {
+                self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
+            }
+            Finding::Widen(prefix) if theirs.digests.is_empty() => {
+                let parts = self.tree(theirs.table, context.peer).parts(prefix);
+                self.stream(context.reply, theirs.table, prefix, parts);
+            }
+            Finding::Widen(prefix) => {
+                let span = self.tree(theirs.table, context.peer).span(prefix);
+                self.owe(context.reply, theirs.table, Task::Digests, span, prefix.len());
+            }
+            Finding::Items { send, lacking } => {
+                if send > 0 {
+                    // Where it has something that we lack, what we hold may not be lacking there but be older.
+                    let from = u8::from(lacking);
+                    self.owe(context.reply, theirs.table, Task::Copies(send), theirs.prefix, from);
+                }
+                if lacking && !theirs.last {
+                    let task = Task::Items { salt: theirs.salt };
+                    self.owe(context.reply, theirs.table, task, theirs.prefix, 0);
+                }
+            }
+            Finding::Equal | Finding::Parts { .. } => {}
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn take_offer(&mut self, context: &Context, key: Key, digest: u32) {
+        if !self.store.scope.wants(key) {
+            return;
+        }
+        let held = self.store.find_hash(key).map(|slot| self.store.digest(slot));
+        if held != Some(digest) && self.wanted.ask(key, context.now) {
+            self.owe_key(context.reply, Table::Entries, Task::Want, key);
+        }
+    }
+
+    /// Ends or begins a comparison of entries, by the root that every datagram carries.
+    pub(super) fn compare_roots(&mut self, now: Instant, peer: Option<usize>, root: u32, moved: bool) {
+        let Some(ix) = peer else { return };
+        if root != self.root && self.store.is_quiet() {
+            return self.members.hear_only(ix, now);
+        }
+        self.members.hear_root(ix, root);
+        let scoped = !self.scope_with(Some(ix)).is_all();
+        self.members.hear(ix, now, self.root, scoped);
+        if root == self.root {
+            self.holds_all(ix);
+            self.note_level(peer);
+        }
+        let (own, retry) = (self.root, self.retry(ix));
+        let delay = self.rng.jitter(DIFFER_DELAY);
+        let equal = root == own || scoped && self.members.agrees(ix);
+        if equal {
+            self.note_caught_up();
+        } else if self.is_catching_up() {
+            return;
+        }
+        let session = self.session(Table::Entries);
+        if equal {
+            if session.with() == Some(ix) {
+                session.end(now, true);
+            }
+        } else {
+            if moved {
+                session.heard(now, ix, retry);
+            }
+            session.begin(now, ix, delay);
+        }
+    }
+
+    /// What this node and the sender both want of a table turned out to be equal.
+    fn note_equal(&mut self, context: &Context, table: Table, equal: bool) {
+        if let Some(ix) = context.peer.filter(|_| equal && table == Table::Entries) {
+            self.members.agree(ix, context.now);
+            self.note_level(Some(ix));
+            self.note_caught_up();
+        }
+    }
+
+    pub(super) fn session_heard(&mut self, context: &Context, table: Table) {
+        if let Some(ix) = context.peer {
+            let retry = self.retry(ix);
+            self.session(table).heard(context.now, ix, retry);
+        }
+    }
+
+    fn stream(&mut self, peer: Option<usize>, table: Table, prefix: Prefix, parts: u16) {
+        if parts > 0 {
+            self.owe(peer, table, Task::Stream { parts, datagrams: STREAM_DATAGRAMS }, prefix, prefix.len());
+        }
+    }
+}
+
+/// How many datagrams are streamed before the other is asked what it still lacks: bounds what a forged request sets off.
+const STREAM_DATAGRAMS: u8 = 8;
+/// How long a difference of roots must last, in µs, before it is looked into: rumors settle most of them first.
+const DIFFER_DELAY: u64 = 200_000;
