@@ -247,7 +247,8 @@ pub struct Lifeguard {
     pub nack: bool,
     /// Who is suspect hears of it first, by whoever pings it.
     pub buddy: bool,
-    /// Not of Lifeguard: the pings of a probe are repeated before relays are asked. SWIM sends one.
+    /// Not of Lifeguard: the pings of a probe are repeated before relays are asked, where SWIM sends one; and every other
+    /// probe goes to the same member, the next in an order that is the same everywhere, where SWIM's are all random.
     pub retries: bool,
     /// Not of Lifeguard: who is called dead by others has time to refute, and is probed in place of believing them if it
     /// was heard just now; a suspect that answers has all its time again. In SWIM one accuser's death holds for all.

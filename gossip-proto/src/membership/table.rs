@@ -3,8 +3,9 @@
 //! Knows: who is in which slot, which members are peers (live, and not this node), and what they add up to. Does not
 //! know: what makes a member alive or dead, nor when anything is sent.
 //! When full: a dead or left member, the one nearest to being forgotten, gives way. If all are live, the table becomes a
-//! sample of the swarm: every node ranks all others by a hash of its own, and those with the lowest ranks stay. So
-//! every member is in as many tables as any other, and who is in one says nothing about who is in the next. A sample
+//! sample of the swarm: every node ranks all others by a hash of its own, and those with the lowest ranks stay; after as
+//! many candidates as there are slots it ranks them anew. Candidates are mostly those who ping, which all do alike: so
+//! every member comes to be in as many tables as any other. A sample
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
@@ -55,9 +56,10 @@ pub(crate) struct Members<'a> {
     evictions: u32,
     /// Whether live members were turned away for want of room: the table is a sample.
     sample: bool,
-    /// The key of the ranks, and where the draws among the peers have come to.
+    /// The key of the ranks, for how many members they were asked, and the peer with the greatest one, while it is known.
     rank_key: [u8; 16],
-    draw: u32,
+    candidates: u32,
+    greatest: Option<(u32, Ix)>,
     /// Who was asked for last among those who are asked for again.
     recent: Link,
     key: SwarmKey,
@@ -95,7 +97,8 @@ impl<'a> Members<'a> {
             sample: false,
             recent: Link::NONE,
             rank_key,
-            draw: u32::from_le_bytes([rank_key[0], rank_key[1], rank_key[2], rank_key[3]]) | 1,
+            candidates: 0,
+            greatest: None,
             key,
         };
         // Slot 0: the first that is taken.
@@ -459,6 +462,19 @@ impl<'a> Members<'a> {
         if position < self.peers { self.slots.get(position).map(|slot| slot.order as usize) } else { None }
     }
 
+    /// The peer that comes next after this node in the order of the keys, which is the same in all complete tables: so
+    /// everybody is the neighbor of one. Who is suspect is not: it is looked after already. A sample has none.
+    pub(crate) fn neighbor(&self) -> Option<usize> {
+        let mut at = OWN;
+        for _ in 0..if self.sample { 0 } else { NEIGHBOR_LOOK } {
+            at = self.index.next(&self.cells, at).or_else(|| self.index.ceiling(&self.cells, Key::default()))?;
+            if self.get(at).is_some_and(|slot| slot.state == MemberState::Alive) {
+                return Some(at).filter(|at| *at != OWN);
+            }
+        }
+        None
+    }
+
     /// Exchanges two positions of the permutation.
     pub(crate) fn swap_peers(&mut self, a: usize, b: usize) {
         let (Some(at_a), Some(at_b)) = (self.peer(a), self.peer(b)) else { return };
@@ -512,6 +528,9 @@ impl<'a> Members<'a> {
             let last = self.peers;
             self.peers += 1;
             self.set_peer(last, ix);
+            if let (Some(greatest), Some(slot)) = (self.greatest, self.slots.get(ix)) {
+                self.greatest = Some(greatest.max((self.rank(slot.id), ix as Ix)));
+            }
             if self.sample {
                 // It was heard just now: the pass goes on with those who were here before.
                 self.swap_peers(last, self.passed);
@@ -532,6 +551,7 @@ impl<'a> Members<'a> {
             self.set_peer(position, last);
         }
         self.peers = self.peers.saturating_sub(1);
+        self.greatest = self.greatest.filter(|greatest| greatest.1 as usize != ix);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.position = Link::NONE;
         }
@@ -552,17 +572,28 @@ impl<'a> Members<'a> {
             None => self.outranked(newcomer)?,
         };
         self.evictions = self.evictions.saturating_add(1);
+        let sample = self.sample;
         let orphan = self.remove(ix);
+        // Who gives way makes room for one, not for everybody.
+        self.sample = sample;
         self.free = self.slots.get(ix)?.tags;
         Some((ix, orphan))
     }
 
+    /// Whether a slot is free, or a dead member's that need not be kept.
+    pub(crate) fn has_room(&self) -> bool {
+        self.free.get().is_some() || self.fresh < self.slots.len() || self.spare_dead().is_some()
+    }
+
+    /// Whether somebody is suspect: that one's deadline comes before those of the dead.
+    pub(crate) fn has_suspects(&self) -> bool {
+        let first = self.deadlines.first_slots(&self.rows).next().and_then(|ix| self.slots.get(ix));
+        first.is_some_and(|slot| slot.state == MemberState::Suspect)
+    }
+
     /// Whether a slot is free, or would be freed for this one.
     pub(crate) fn admits(&mut self, id: NodeId) -> bool {
-        self.free.get().is_some()
-            || self.fresh < self.slots.len()
-            || self.spare_dead().is_some()
-            || self.outranked(id).is_some()
+        self.has_room() || self.outranked(id).is_some()
     }
 
     /// The dead member that is nearest to being forgotten, if there are more of them than a sample keeps.
@@ -579,8 +610,7 @@ impl<'a> Members<'a> {
         core::mem::take(&mut self.evictions)
     }
 
-    /// Of a few random peers the one with the greatest rank, if the newcomer's is lower: drawn often enough, those with
-    /// the lowest ranks of all remain.
+    /// The peer with the greatest rank, if the newcomer's is lower. Costs a look at each peer when one has given way.
     fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
         if !core::mem::replace(&mut self.sample, true) {
             // Whom a sample holds is no news for the others.
@@ -590,26 +620,24 @@ impl<'a> Members<'a> {
                 }
             }
         }
-        let peers = self.peers.max(1) as u64;
-        let mut greatest = (self.rank(newcomer), None);
-        for _ in 0..RANK_LOOK {
-            // Xorshift32 (Marsaglia): the draws need no secrecy.
-            self.draw ^= self.draw << 13;
-            self.draw ^= self.draw >> 17;
-            self.draw ^= self.draw << 5;
-            let Some(ix) = self.peer(((u64::from(self.draw) * peers) >> 32) as usize) else { continue };
-            let rank = self.slots.get(ix).map_or(0, |slot| self.rank(slot.id));
-            if rank > greatest.0 {
-                greatest = (rank, Some(ix));
-            }
+        let era = self.era();
+        self.candidates = self.candidates.wrapping_add(1);
+        if self.greatest.is_none() || self.era() != era {
+            let peers = self.iter().filter(|(ix, slot)| *ix != OWN && slot.is_live());
+            self.greatest = peers.map(|(ix, slot)| (self.rank(slot.id), ix as Ix)).max();
         }
-        greatest.1
+        self.greatest.filter(|greatest| self.rank(newcomer) < greatest.0).map(|greatest| greatest.1 as usize)
     }
 
-    fn rank(&self, id: NodeId) -> u64 {
+    /// How often the ranks were drawn anew: each time after as many candidates as there are slots.
+    fn era(&self) -> u32 {
+        self.candidates / self.slots.len().max(ERA_MIN) as u32
+    }
+
+    fn rank(&self, id: NodeId) -> u32 {
         let mut hasher = siphasher::sip::SipHasher13::new_with_key(&self.rank_key);
-        hasher.write_u64(id.0);
-        hasher.finish()
+        hasher.write_u64(id.0 ^ u64::from(self.era()) << 32);
+        hasher.finish() as u32
     }
 
     /// Whether the table is a sample of a swarm that is larger than it.
@@ -650,8 +678,10 @@ impl<'a> Members<'a> {
     }
 }
 
-/// How many peers are looked at for one that a newcomer outranks: a guess that bounds the call.
-const RANK_LOOK: usize = 8;
+/// For how many candidates ranks hold at least, so that few slots do not change hands all the time: a guess.
+const ERA_MIN: usize = 32;
+/// How many members are looked at for one that is alive: a guess that bounds the call.
+const NEIGHBOR_LOOK: usize = 16;
 /// Who gave way waits to be told: beyond this many the application is told to read anew. A guess: it polls often.
 const EVICTED_MAX: usize = 4;
 /// The part of a sample that dead members keep: enough to find a lost half by, too few to make the sample smaller.

@@ -80,7 +80,7 @@ impl Node<'_> {
         self.heard(now);
         self.tell_time(now);
         self.floor.since.get_or_insert(now);
-        let (peer, arrived) = match self.meet(now, from, header) {
+        let (peer, arrived) = match self.meet(now, from, header, &messages) {
             Some((peer, arrived)) => (Some(peer), arrived),
             None => (None, false),
         };
@@ -127,13 +127,22 @@ impl Node<'_> {
     }
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
-    fn meet(&mut self, now: Instant, from: Addr, header: &Header) -> Option<(usize, bool)> {
+    fn meet(
+        &mut self,
+        now: Instant,
+        from: Addr,
+        header: &Header,
+        messages: &wire::Messages<'_>,
+    ) -> Option<(usize, bool)> {
         if matches!(self.lifecycle, Lifecycle::Joining | Lifecycle::Alone) {
             self.lifecycle = Lifecycle::Member;
             self.told.joined = true;
             self.timers.join = None;
         }
         let Some(ix) = self.members.find_sender(header.id) else {
+            if self.is_greeted(messages) {
+                return None;
+            }
             let Some((ix, orphan)) = self.members.insert(header.id, from) else {
                 self.stats.members_refused += 1;
                 return None;

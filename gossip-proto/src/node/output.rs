@@ -1,5 +1,6 @@
 //! Datagrams out: where the next one goes, and what it carries.
 
+use super::sample::SHUFFLE;
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::Transmit;
 use crate::addr::{Addr, NodeId};
@@ -89,7 +90,7 @@ impl Node<'_> {
                 copies: false,
                 members_left: self.members.hot().1,
                 foreign_left: self.foreign.len(),
-                shuffle_left: if to.round { SHUFFLE } else { 0 },
+                shuffle_left: if to.round { self.shown() } else { 0 },
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
                 bare: false,
@@ -479,8 +480,6 @@ impl Node<'_> {
 
 /// How many destinations that yield nothing are tried in one call.
 const TRIES_MAX: usize = 64;
-/// How many members of a sample each round shows: a record takes about 20 bytes.
-const SHUFFLE: usize = 6;
 /// How many items that do not fit are passed over in a row, looking for a smaller one.
 const PASS_MAX: usize = 8;
 /// A rumor that its destination does not want counts as passed on once in so many times.

@@ -141,7 +141,8 @@ impl Node<'_> {
     /// The next member to probe: those asleep are passed over.
     pub(super) fn next_probe(&mut self, now: Instant) -> Option<usize> {
         for _ in 0..PASS_MAX {
-            let ix = self.prober.next_target(&mut self.members, &mut self.rng)?;
+            let turns = self.config.lifeguard.retries;
+            let ix = self.prober.next_target(&mut self.members, &mut self.rng, turns)?;
             if self.members.get(ix).is_some_and(|slot| !slot.sleeps(now)) {
                 return Some(ix);
             }

@@ -8,7 +8,7 @@ use super::input::Context;
 use super::{Errand, Node};
 use crate::addr::{Addr, NodeId};
 use crate::time::{Instant, micros};
-use crate::wire::MemberItem;
+use crate::wire::{self, MemberItem, Message};
 
 impl Node<'_> {
     /// By which number somebody without a slot is answered, if there is a place for one more.
@@ -39,17 +39,29 @@ impl Node<'_> {
     /// place for it.
     pub(super) fn hear_of(&mut self, context: &Context, item: &MemberItem<'_>) {
         self.pass_on_alive(context, item);
-        // One per interval bounds what records that were made up can set off; a true one is shown again.
-        let early =
-            self.looked_at != Instant::ZERO && context.now < self.looked_at + self.config.gossip_interval / LOOKS;
-        // Whom nobody pings, hardly anybody holds: it shows itself, to those too who have no place here.
-        if !self.is_unknown(context.now) && (early || !self.members.admits(item.id)) {
+        // The wait bounds what records that were made up can set off; a true one is shown again. Who is held by many is
+        // shown by many: to displace somebody it waits for longer, so that most who do are those who ping. But the dead,
+        // as long as there are some here, give way more quickly than they are found out.
+        let quick = self.members.has_room() || self.members.has_suspects();
+        let wait = if quick { self.config.gossip_interval / LOOKS } else { self.config.probe_interval };
+        let early = self.looked_at != Instant::ZERO && context.now < self.looked_at + wait;
+        let number = if !early && self.members.admits(item.id) {
+            self.looked_at = context.now;
+            self.rng.secret() as u32
+        } else if self.is_unknown(context.now) {
+            // Whom nobody pings, hardly anybody holds: it shows itself, to those too who have no place here.
+            GREETING
+        } else {
             self.stats.members_refused += 1;
             return;
-        }
-        self.looked_at = context.now;
-        let number = self.rng.secret() as u32;
+        };
         self.errand(item.addr, Some(item.id), Errand::Ping(number));
+    }
+
+    /// Whether a stranger's datagram is but its answer to a greeting, which makes it no candidate for a slot: who is greeted
+    /// by many would be in all samples.
+    pub(super) fn is_greeted(&self, messages: &wire::Messages<'_>) -> bool {
+        self.members.is_sample() && messages.clone().any(|message| message == Ok(Message::Ack(GREETING)))
     }
 
     /// Whether it seems that hardly any sample holds this node.
@@ -84,6 +96,11 @@ impl Node<'_> {
         }
     }
 
+    /// How many members a round shows: fewer when there are many rounds, which have something better to say.
+    pub(super) fn shown(&self) -> usize {
+        if self.is_unsettled() { SHUFFLE / 2 } else { SHUFFLE }
+    }
+
     /// A sample asks for some of ours, as it has shown some of its own: who is in no other sample is told of nobody
     /// otherwise.
     #[inline(never)]
@@ -101,8 +118,7 @@ impl Node<'_> {
             return false;
         }
         if self.rng.below(GREET_TURNS) == 0 {
-            let number = self.rng.secret() as u32;
-            self.errand(addr, None, Errand::Ping(number));
+            self.errand(addr, None, Errand::Ping(GREETING));
         }
         true
     }
@@ -121,11 +137,15 @@ impl Node<'_> {
 
 /// The digest by which a sample says that it is one, in place of that of its members, and asks to be shown some.
 pub(super) const SAMPLE: u64 = 0;
+/// How many members of a sample a quiet round shows: a record takes about 20 bytes.
+pub(super) const SHUFFLE: usize = 4;
+/// The number of a ping that only shows who sends it, and whose answer means nothing.
+const GREETING: u32 = 0;
 /// A contact outside the sample is pinged once in so many searches for lost parts: all nodes may have the same contact, and
 /// at 10,000 nodes it hears 60 such pings per second.
 const GREET_TURNS: u32 = 32;
 /// After how many probe intervals without a ping a node takes it that hardly anybody holds it. As many hold a node as it
 /// holds, on average, and each pings one per interval: with the usual number, 1 of 3,000 waits that long.
 const UNPINGED_PROBES: u64 = 8;
-/// How many strangers are looked at per gossip interval, while records of them come in: 24 bytes each.
+/// How many strangers are looked at per gossip interval, while records of them come in and there is room: 24 bytes each.
 const LOOKS: u32 = 8;

@@ -360,9 +360,14 @@ impl Node<'_> {
     fn round(&mut self, now: Instant) {
         self.members.recount(self.root, now);
         self.raise_a_ceiling(now);
-        let unsettled = self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0 || self.floor.left > 0;
+        let unsettled = self.is_unsettled();
         let fanout = if unsettled { self.config.fanout } else { 1 };
         self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);
+    }
+
+    /// Whether there is anything to pass on.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.members.hot().1 + self.foreign.len() + self.store.hot_len() > 0 || self.floor.left > 0
     }
 
     /// One more round of farewells; after the last one the node is silent.

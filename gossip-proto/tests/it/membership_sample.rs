@@ -183,3 +183,38 @@ fn everybody_is_in_some_sample_and_is_told_of_what_is_written() {
         assert!(net.run_to(5 * SECOND, all), "seed {seed}");
     }
 }
+
+/// A table that lacks one slot for the whole swarm is a sample for good: it asks nobody, over and over, for what it has no
+/// room for, and nobody asks it.
+#[test]
+fn a_table_that_lacks_a_slot_comes_to_rest() {
+    for (seed, slots) in [(1, [6; 7]), (2, [6, 7, 7, 7, 7, 7, 7]), (3, [7, 6, 2, 7, 3, 6, 7])] {
+        let mut net = Network::new(seed);
+        for (node, slots) in slots.into_iter().enumerate() {
+            net.add(Setup::new(Config::lan("lack")).capacity(slots, 16, 4096));
+            if node > 0 {
+                net.join(node, 0);
+            }
+        }
+        net.run_for(60 * SECOND);
+        // Somebody dies, gives way to the last one, and is forgotten.
+        for victim in [None, Some(6)] {
+            if let Some(victim) = victim {
+                net.crash(victim);
+                net.run_for(60 * SECOND);
+                net.restart(victim);
+                net.join(victim, 1);
+                net.run_for(60 * SECOND);
+            }
+            let sessions = |net: &Network| (0..7).map(|node| net.node(node).unwrap().stats().sessions).sum::<u64>();
+            let before = sessions(&net);
+            net.reset_figures();
+            net.run_for(600 * SECOND);
+            let asked = sessions(&net) - before;
+            let bytes = net.counts().sent_bytes as f64 / 7.0 / 600.0;
+            println!("{slots:?} {victim:?}: {asked} questions, {bytes:.1} B/node-s");
+            assert!(asked < 70, "{slots:?}, {victim:?}: {asked} questions in 10 min");
+            assert!(bytes < 66.0, "{slots:?}, {victim:?}: {bytes} B per node-second");
+        }
+    }
+}
