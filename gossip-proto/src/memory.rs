@@ -115,15 +115,15 @@ impl Storage<'static> {
     /// Tables on the heap for this many members and entries, and this many bytes of keys, values and tags. They never
     /// grow: the node allocates nothing after this.
     ///
-    /// With room for 512 entries or more come 112 KiB for sketches, by which
-    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and, with feature `catchup`, 2 KiB to catch up in; fewer entries, and lent memory, are compared by digests.
+    /// With room for 512 entries or more come 64 KiB for sketches, by which
+    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and, with feature `catchup`, 2 KiB to catch up in; fewer entries,
+    /// and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
         fn boxed<T: Clone>(empty: T, len: usize) -> Slice<'static, T> {
             Slice::Owned(alloc::vec![empty; len].into_boxed_slice())
         }
-        let sketched = if entries >= SKETCH_ENTRIES_MIN { sketch::CELLS } else { 0 };
-        Self {
+        let storage = Self {
             members: boxed(MemberSlot::EMPTY, members),
             member_cells: boxed(Cell::EMPTY, members),
             member_rows: boxed(Row::EMPTY, members),
@@ -131,12 +131,21 @@ impl Storage<'static> {
             entry_cells: boxed(Cell::EMPTY, entries),
             entry_rows: boxed(Row::EMPTY, entries),
             bytes: boxed(0, bytes),
-            sketch: boxed(0, sketched),
-            theirs: boxed(0, sketched),
-            work: boxed(0, sketched),
-            found: boxed(0, sketched),
-            lanes: boxed(Lane::EMPTY, if sketched > 0 && LANES_POSSIBLE { LANES } else { 0 }),
+            sketch: boxed(0, 0),
+            theirs: boxed(0, 0),
+            work: boxed(0, 0),
+            found: boxed(0, 0),
+            lanes: boxed(Lane::EMPTY, if entries >= SKETCH_ENTRIES_MIN && LANES_POSSIBLE { LANES } else { 0 }),
+        };
+        if entries >= SKETCH_ENTRIES_MIN { storage.sketched() } else { storage }
+    }
+
+    /// With sketches.
+    pub(crate) fn sketched(mut self) -> Self {
+        for cells in [&mut self.sketch, &mut self.theirs, &mut self.work, &mut self.found] {
+            *cells = Slice::Owned(alloc::vec![0; sketch::CELLS].into_boxed_slice());
         }
+        self
     }
 }
 

@@ -381,7 +381,7 @@ impl<'a> Node<'a> {
             receipts: Receipts::default(),
             shedding: Shedding::default(),
             pulls: Pulls::default(),
-            sessions: [const { Session::new() }; 3],
+            sessions: Session::ALL,
             exchange,
             lanes,
             first: heapless::Vec::new(),
@@ -546,7 +546,7 @@ impl<'a> Node<'a> {
         self.timers = Timers::default();
         (self.rest, self.waking, self.shedding) = (None, 0, Shedding::default());
         self.drop_forwards();
-        self.sessions = [const { Session::new() }; 3];
+        self.sessions = Session::ALL;
         self.replies = Replies::default();
         self.pulls = Pulls::default();
         self.lanes.end();

@@ -92,7 +92,7 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         12 => Message::Want(hash(choices)),
         13 => Message::Root { table: table(choices), digest: choices.byte().into() },
         14 => {
-            let (table, prefix, salt) = (table(choices), prefix(choices), number(choices));
+            let (table, prefix, salt) = (table(choices), prefix(choices), number(choices) as u16);
             digests = some_digests(choices).into_iter().take(32).collect::<Vec<u8>>();
             // One bit for each digest, as the message must be.
             let present = ((1u32 << (digests.len() / 2).min(16)) - 1) as u16;
@@ -162,7 +162,8 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             Message::CatchUp(catch_up(choices, &bytes))
         }
         _ => {
-            let (table, prefix, salt, last) = (table(choices), prefix(choices), number(choices), choices.below(2) == 0);
+            let (table, prefix, salt, last) =
+                (table(choices), prefix(choices), number(choices) as u16, choices.below(2) == 0);
             digests = some_digests(choices);
             Message::Items(Items { table, prefix, salt, last, digests: &digests })
         }
@@ -228,10 +229,7 @@ fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {
         }
         1 => Sketch::Cells { first: if end & 1 == 0 { 0 } else { first }, end, cells: Many::Wire(bytes) },
         2 => Sketch::More { first, end },
-        _ => Sketch::Want {
-            topic: u32::from(first).to_le_bytes(),
-            keys: Many::Wire(&bytes[..bytes.len() / KEY_LEN * KEY_LEN]),
-        },
+        _ => Sketch::Want { topic: first, keys: Many::Wire(&bytes[..bytes.len() / KEY_LEN * KEY_LEN]) },
     }
 }
 

@@ -78,7 +78,7 @@ impl Twins {
         let (entries_max, bytes_max) = (8 + choices.below(57), 4096 + 4 * usize::from(choices.word()));
         let twin_polls_events = choices.byte().is_multiple_of(2);
         let make = |id: u8, config: &Config, members, entries, bytes| {
-            let storage = Storage::with_capacity(members, entries, bytes);
+            let storage = Storage::with_capacity(members, entries, bytes).sketched();
             Node::new(NodeId(id.into()), addr(id), config.clone(), storage, Seed::new([id; 32]))
         };
         // A table may be too small for the datagram length that was chosen: then the smallest datagrams do.
@@ -373,8 +373,10 @@ impl Twins {
     /// Lets all that is owed go out, and checks that a node with nothing to do does nothing.
     fn settle(&mut self) {
         self.poll_events();
+        assert!(self.node.sketch_is_true(), "the sketch is that of what is held");
         self.do_all_due();
         self.do_all_due();
+        assert!(self.node.sketch_is_true(), "the sketch is that of what is held");
         if self.node.poll_timeout().is_none() {
             assert_eq!(self.speak(LEN_MAX), None);
             self.now = self.now + Duration::from_secs(1 << 20);

@@ -74,7 +74,7 @@ impl Swarm {
             merge: Some(super::node::MERGE),
             ..Config::lan("fuzz")
         };
-        let storage = Storage::with_capacity(8, 64, 1 << 15);
+        let storage = Storage::with_capacity(8, 64, 1 << 15).sketched();
         let seed = Seed::new([self.lives; 32]);
         let mut node = Node::new(NodeId(ix as u64 + 1), addr(ix), config, storage, seed).expect("a good configuration");
         if !clock.is_multiple_of(4) {

@@ -39,7 +39,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_digests(&mut self, context: &Context, theirs: &Digests<'_>) {
         let finding = self.tree(theirs.table, context.peer).compare_digests(theirs);
-        self.session_heard(context, theirs.table);
+        self.note_place(context, theirs.table, theirs.prefix, finding != Finding::Equal);
         self.note_equal(context, theirs.table, finding == Finding::Equal && theirs.from == 0);
         match finding {
             Finding::Equal if theirs.from == 0 => {
@@ -62,7 +62,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_items(&mut self, context: &Context, theirs: &Items<'_>) {
         let finding = self.tree(theirs.table, context.peer).compare_items(theirs);
-        self.session_heard(context, theirs.table);
+        self.note_place(context, theirs.table, theirs.prefix, finding != Finding::Equal);
         match finding {
             Finding::Equal if theirs.prefix == Prefix::ROOT => {
                 self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
@@ -131,6 +131,7 @@ impl Node<'_> {
             if moved {
                 session.heard(now, ix, retry);
             }
+            session.take_turns(now, ix);
             session.begin(now, ix, delay);
         }
     }

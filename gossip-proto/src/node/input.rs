@@ -91,6 +91,7 @@ impl Node<'_> {
             self.members.hear_root(ix, header.root);
         }
         let (before, root, mut copied, mut seen) = (self.stats.entries_new, self.root, false, None);
+        let known = self.stats.entries_known;
         let mut fetches = false;
         let reply = peer.or_else(|| self.guest(from, header.id));
         let mut context =
@@ -114,8 +115,8 @@ impl Node<'_> {
         }
         self.refresh_root();
         let moved = self.stats.entries_new > before || context.copies;
-        if copied && self.root == header.root && self.root != root {
-            // The sender cannot know yet that this was the last that was missing.
+        if copied && self.root == header.root && (self.root != root || self.stats.entries_known > known) {
+            // The sender cannot know yet that this was the last that was missing, or that it had come before.
             self.owe(peer, Table::Entries, Task::Equal, Prefix::ROOT, 0);
         }
         self.compare_roots(now, peer, header.root, moved);

@@ -472,9 +472,9 @@ impl Node<'_> {
         })
     }
 
-    pub(super) fn salt(&self) -> u32 {
+    pub(super) fn salt(&self) -> u16 {
         // Another for each datagram, and not to be foretold by others.
-        self.stats.datagrams_out as u32 ^ self.life as u32
+        (self.stats.datagrams_out ^ self.life) as u16
     }
 }
 

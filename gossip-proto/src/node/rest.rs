@@ -42,7 +42,7 @@ impl Node<'_> {
         self.set_asleep(Tick::after(now + time + margin));
         // Nothing that was begun can be ended.
         self.timers = Timers::default();
-        self.sessions = [const { Session::new() }; 3];
+        self.sessions = Session::ALL;
         self.prober = Prober::default();
         self.waking = 0;
         self.told.asleep = false;
@@ -59,7 +59,7 @@ impl Node<'_> {
             return;
         }
         self.set_asleep(Tick::default());
-        self.sessions = [const { Session::new() }; 3];
+        self.sessions = Session::ALL;
         self.timers = Timers::default();
         // Whoever was suspect gets the time to refute that this node slept through, and silence was its own.
         (self.blocked_until, self.heard_at) = (now, now);

@@ -111,7 +111,7 @@ impl Node<'_> {
         filling: &mut Filling<'_>,
         mut row: Row,
         mut parts: u16,
-        salt: u32,
+        salt: u16,
         mut limit: usize,
     ) -> Rest {
         let tree = self.tree(row.table(), filling.to.slot);
@@ -200,7 +200,7 @@ fn push_part(
     table: Table,
     whole: Prefix,
     at: Option<Prefix>,
-    salt: u32,
+    salt: u16,
     limit: usize,
 ) -> Option<usize> {
     if tree.count(whole) <= ITEMS_MAX {

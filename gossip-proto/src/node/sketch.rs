@@ -20,8 +20,15 @@ impl Node<'_> {
     pub(super) fn ask_what_differs(&mut self, ix: usize, table: Table) {
         let held = self.store.index().root(self.store.cells()).count;
         let by_sketch = table == Table::Entries && self.config.repair == Repair::Sketch && held > 0;
+        let theirs = self.members.get(ix).map_or(0, |slot| slot.root);
         if !by_sketch || !self.exchange.is_hopeful() || !self.is_whole_with(ix) {
-            return self.owe(Some(ix), table, Task::Digests, Prefix::ROOT, 0);
+            // What was lost is more likely a part of the way than where it began.
+            let go_on = table == Table::Entries && self.session(table).tries() <= GO_ON_TRIES;
+            let place = if go_on { self.exchange.place(theirs ^ self.root) } else { Prefix::ROOT };
+            return self.owe(Some(ix), table, Task::Digests, place, place.len());
+        }
+        if self.exchange.repeat((ix, theirs, self.root)) {
+            return self.owe(Some(ix), table, Task::Chores, Prefix::ROOT, 0);
         }
         // What was lost of the cells that were asked for, if any came.
         let (mut at, mut asked) = (0, false);
@@ -31,6 +38,14 @@ impl Node<'_> {
         }
         if !asked {
             self.owe(Some(ix), table, Task::Sketch, Prefix::ROOT, 0);
+        }
+    }
+
+    /// Notes where a comparison that this node has begun has come to.
+    pub(super) fn note_place(&mut self, context: &Context, table: Table, part: Prefix, differs: bool) {
+        self.session_heard(context, table);
+        if differs && table == Table::Entries && self.session(table).with() == context.peer {
+            self.exchange.differs(part, context.root ^ self.root);
         }
     }
 
@@ -63,8 +78,8 @@ impl Node<'_> {
             Sketch::Want { topic, keys: Many::Wire(keys) } => {
                 for key in keys.chunks_exact(KEY_LEN) {
                     let &[a, b, c] = key else { break };
-                    let short =
-                        u64::from(u32::from_le_bytes(topic)) << 24 | u64::from(u32::from_le_bytes([a, b, c, 0]));
+                    let own = u64::from(u32::from_le_bytes([a, b, c, 0]));
+                    let short = u64::from(topic) << 24 | own;
                     self.add_chore(peer, Chore::Send(Short(short)));
                 }
             }
@@ -87,13 +102,13 @@ impl Node<'_> {
         let held = self.store.index().root(self.store.cells()).count;
         let is_of_use = || {
             let needed = sketch::cells_for(sketch::estimate(cells), estimate);
-            let near = needed <= CELLS && held.abs_diff(count) as usize <= CELLS / 2;
+            let near = held.abs_diff(count) as usize <= CELLS / 2;
             (near && self.is_whole_with(peer)).then_some(needed)
         };
         let Some((first, needed)) = cells.first().and_then(|first| Some((first, is_of_use()?))) else {
             return self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0);
         };
-        let difference = sketch::minus(*first, sketch::from_bytes(cell));
+        let difference = first.wrapping_sub(sketch::Cell::from_le_bytes(cell));
         match sketch::single(difference).map(|found| (found, self.weigh(found.key))) {
             Some((found, ours)) if is_plausible(found, ours) && held.abs_diff(count) <= 1 => {
                 for chore in chores(found, ours).into_iter().flatten() {
@@ -105,10 +120,10 @@ impl Node<'_> {
         }
     }
 
-    fn take_cells(&mut self, context: &Context, peer: usize, (first, end): (u16, u16), cells: Many<'_, sketch::Cell>) {
-        let (store, from) = (&self.store, (peer, context.root));
-        let weigh = |key: Short| store.weigh(key.prefix());
-        let gathered = self.exchange.take(from, first.into(), end.into(), cells.iter(), store.sketch(), weigh);
+    fn take_cells(&mut self, context: &Context, peer: usize, (first, end): (u16, u16), cells: Many<'_, CELL_LEN>) {
+        let (store, from, ours) = (&self.store, (peer, context.root), (self.store.sketch(), self.root));
+        let weigh = |key: Short| store.weigh(key);
+        let gathered = self.exchange.take(from, first.into(), end.into(), cells.iter(), ours, weigh);
         match gathered {
             Gathered::Waiting => {}
             Gathered::Solved => self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0),
@@ -123,7 +138,7 @@ impl Node<'_> {
 
     /// What our items of a key count.
     fn weigh(&self, key: Short) -> i32 {
-        self.store.weigh(key.prefix())
+        self.store.weigh(key)
     }
 
     fn add_chore(&mut self, peer: usize, chore: Chore) {
@@ -149,7 +164,7 @@ impl Node<'_> {
         let pushed = match row.task {
             Task::Sketch => {
                 let count = self.store.index().root(self.store.cells()).count;
-                let cell = sketch::to_bytes(cells.first().copied().unwrap_or(0));
+                let cell = cells.first().copied().unwrap_or(0).to_le_bytes();
                 let ask = Sketch::Ask { count, cell, estimate: sketch::estimate(cells) };
                 filling.push(&Message::Sketch(ask), false, limit)
             }
@@ -181,11 +196,11 @@ impl Node<'_> {
             let (used, done) = match chore {
                 Chore::Want(first) => {
                     let keys = self.exchange.wanted(row.to(), room.saturating_sub(WANT_HEAD_MAX) / KEY_LEN);
-                    let want = Sketch::Want { topic: first.topic().to_le_bytes(), keys: Many::Held(keys) };
+                    let want = Sketch::Want { topic: first.topic(), keys: Many::Held(keys) };
                     let fits = !keys.is_empty();
                     (fits.then(|| filling.push(&Message::Sketch(want), false, limit)).flatten(), keys.len())
                 }
-                Chore::Send(key) => (self.push_all(filling, row.to(), key.prefix(), limit), 1),
+                Chore::Send(key) => (self.push_all(filling, row.to(), key, limit), 1),
             };
             let Some(used) = used else { return Rest::More(row) };
             limit = limit.saturating_sub(used);
@@ -195,10 +210,12 @@ impl Node<'_> {
     }
 
     /// Writes the entries of a key: one, unless hashes begin alike.
-    fn push_all(&mut self, filling: &mut Filling<'_>, to: usize, prefix: Prefix, limit: usize) -> Option<usize> {
+    fn push_all(&mut self, filling: &mut Filling<'_>, to: usize, key: Short, limit: usize) -> Option<usize> {
         let mut used = 0;
         for nth in 0..ALIKE_MAX {
-            let Some(slot) = self.tree(Table::Entries, Some(to)).walk(prefix).nth(nth) else { break };
+            let scope = self.scope_with(Some(to));
+            let wanted = |slot: &usize| self.store.is_counted(*slot) && scope.wants(self.store.key_hash(*slot));
+            let Some(slot) = self.store.alike(key).filter(wanted).nth(nth) else { break };
             if !self.bury_zombie(to, slot, false) {
                 used += self.push_slot(filling, Table::Entries, slot, true, limit.saturating_sub(used))?;
             }
@@ -222,6 +239,17 @@ impl Node<'_> {
         self.refresh_root();
     }
 
+    /// Whether the sketch, if there is one, is that of what is held.
+    pub(crate) fn sketch_is_true(&self) -> bool {
+        let (index, cells, sketch) = (self.store.index(), self.store.cells(), self.store.sketch());
+        let mut fresh = alloc::vec![0; sketch.len()];
+        let all = crate::repair::Tree { scope: crate::slab::scope::Scope::ALL, ..self.tree(Table::Entries, None) };
+        for slot in all.walk(Prefix::ROOT) {
+            sketch::change(&mut fresh, index.key(cells, slot), None, Some(index.item(cells, slot)));
+        }
+        fresh == sketch
+    }
+
     /// Compares entries with a member, now.
     pub(crate) fn compare_entries(&mut self, now: crate::Instant, with: crate::NodeId) {
         if let Some(ix) = self.members.find(with) {
@@ -230,9 +258,14 @@ impl Node<'_> {
     }
 }
 
+/// How many questions go on where the last differences were; those that follow begin from the front.
+const GO_ON_TRIES: u8 = 3;
 /// What a message with cells takes besides them at most: mark 1, tags 2, first and end 6, length 3.
 const CELLS_HEAD_MAX: usize = 12;
-/// What a question takes besides the keys at most: mark 1, tags 2, topic 4, length 3.
-const WANT_HEAD_MAX: usize = 10;
-/// How many entries are sent for the first 56 bits of a key; two are alike in 1 of 16 million pairs of one topic.
+/// What a question takes besides the keys at most: mark 1, tags 2, topic 2, length 3.
+const WANT_HEAD_MAX: usize = 8;
+/// How many entries are sent for the first 38 bits of a key; two are alike in 1 of 16 million pairs of one topic.
 const ALIKE_MAX: usize = 4;
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

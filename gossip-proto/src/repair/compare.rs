@@ -37,7 +37,7 @@ pub(crate) enum Finding {
 
 impl Tree<'_> {
     /// Digests of the sixteen parts under `prefix`: which there are, and two bytes each.
-    pub(crate) fn digests(&self, prefix: Prefix, salt: u32) -> (u16, heapless::Vec<u8, 32>) {
+    pub(crate) fn digests(&self, prefix: Prefix, salt: u16) -> (u16, heapless::Vec<u8, 32>) {
         let (mut present, mut bytes) = (0, heapless::Vec::new());
         for (nibble, sum) in self.children(prefix).iter().enumerate() {
             if sum.count > 0 && bytes.extend_from_slice(&(self.digest(sum, salt) as u16).to_le_bytes()).is_ok() {
@@ -48,7 +48,7 @@ impl Tree<'_> {
     }
 
     /// Digests of all items under `prefix`, in order; of the first [`ITEMS_MAX`] if there are more.
-    pub(crate) fn items(&self, prefix: Prefix, salt: u32) -> heapless::Vec<u8, { 4 * ITEMS_MAX }> {
+    pub(crate) fn items(&self, prefix: Prefix, salt: u16) -> heapless::Vec<u8, { 4 * ITEMS_MAX }> {
         let mut bytes = heapless::Vec::new();
         for ix in self.walk(prefix) {
             if bytes.extend_from_slice(&self.item_digest(ix, salt).to_le_bytes()).is_err() {
@@ -181,15 +181,15 @@ impl Tree<'_> {
         None
     }
 
-    fn digest(&self, sum: &Sum, salt: u32) -> u32 {
+    fn digest(&self, sum: &Sum, salt: u16) -> u32 {
         let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
         hasher.write(&sum.sum.to_bytes());
         hasher.write_u32(sum.count);
-        hasher.write_u32(salt);
+        hasher.write_u32(salt.into());
         hasher.finish() as u32
     }
 
-    fn item_digest(&self, ix: usize, salt: u32) -> u32 {
+    fn item_digest(&self, ix: usize, salt: u16) -> u32 {
         self.digest(&Sum::of(Some(self.index.item(self.cells, ix))), salt)
     }
 }

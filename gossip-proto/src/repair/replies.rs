@@ -42,9 +42,9 @@ pub(crate) enum Task {
     /// Digests of the sixteen parts under the prefix.
     Digests,
     /// For each of these parts: digests of its own parts, or a list of its items if they are few.
-    Closer { parts: u16, salt: u32 },
+    Closer { parts: u16, salt: u16 },
     /// The list of all items under the prefix, in answer to another list.
-    Items { salt: u32 },
+    Items { salt: u16 },
     /// The items at these positions under the prefix.
     Copies(u32),
     /// All items in these parts of the prefix from the key on, in at most so many more datagrams.

@@ -1,7 +1,7 @@
 //! The comparison that this node has begun: with whom, and when to ask again. One per table.
 //!
-//! Knows: the other side, the retry, and the pause after a comparison that led to nothing (rule R6). Does not know: the
-//! tree. The other side keeps nothing at all.
+//! Knows: the other side, the retry, whose turn it is, and the pause after a comparison that led to nothing (rule R6), for
+//! that member or for all. Does not know: the tree. The other side keeps nothing at all.
 
 use crate::slab::Link;
 use crate::time::Instant;
@@ -17,10 +17,20 @@ pub(crate) struct Session {
     mark: u64,
     progress: bool,
     asked: bool,
-    /// In seconds.
+    /// How long the next pause is, in seconds, and until when the last one is.
     pause: u16,
     paused_until: Instant,
-    next: Option<Instant>,
+    /// Whom the pause is for: a bit for each number of a slot modulo 16, or all of them.
+    paused: u16,
+    /// Whether a pause is for all at once.
+    for_all: bool,
+    /// Until when nobody else takes the place of the other side; and whether it was not asked yet.
+    turn_until: Instant,
+    fresh: bool,
+    /// Whether what we hold has changed since it began.
+    changed: bool,
+    /// When something is due, if ever.
+    next: Instant,
 }
 
 /// What a session's timeout asks for.
@@ -33,7 +43,10 @@ pub(crate) enum Step {
 }
 
 impl Session {
-    pub(crate) const fn new() -> Self {
+    /// One for each table: members, whose questions go to somebody else each time, entries, and messages.
+    pub(crate) const ALL: [Self; 3] = [Self::new(true), Self::new(false), Self::new(true)];
+
+    const fn new(for_all: bool) -> Self {
         Self {
             peer: Link::NONE,
             tries: 0,
@@ -43,15 +56,34 @@ impl Session {
             asked: false,
             pause: PAUSE_MIN,
             paused_until: Instant::ZERO,
-            next: None,
+            paused: 0,
+            for_all,
+            turn_until: Instant::ZERO,
+            fresh: false,
+            changed: false,
+            next: Instant::NEVER,
         }
     }
 
     /// A member differs from us: begin after `delay` µs, unless a session is under way or pausing.
     pub(crate) fn begin(&mut self, now: Instant, peer: usize, delay: u64) {
-        if self.peer == Link::NONE && now >= self.paused_until {
+        if self.peer == Link::NONE && (now >= self.paused_until || self.paused & bit(peer) == 0) {
             (self.peer, self.tries, self.futile, self.progress) = (Link::to(peer), 0, 0, false);
-            self.next = Some(now.plus(delay));
+            self.next = now.plus(delay);
+            (self.turn_until, self.fresh, self.changed) = (self.next.plus(TURN_MIN), true, false);
+        }
+    }
+
+    /// Another member differs from us, too: it has its turn when the one so far has had its own. So one that never ends,
+    /// whatever it says, keeps nobody else waiting for long; and if nothing came of it here, it has its pause.
+    #[inline(never)]
+    pub(crate) fn take_turns(&mut self, now: Instant, peer: usize) {
+        let is_other = self.with().is_some_and(|with| with != peer);
+        if is_other && now >= self.turn_until && (now >= self.paused_until || self.paused & bit(peer) == 0) {
+            if !self.changed {
+                return self.end(now, false);
+            }
+            self.peer = Link::NONE;
         }
     }
 
@@ -68,8 +100,11 @@ impl Session {
             self.end(now, false);
             return Step::Over;
         }
+        if core::mem::take(&mut self.fresh) {
+            self.turn_until = now.plus((retry * TURN_RETRIES).max(TURN_MIN));
+        }
         self.tries += 1;
-        self.next = Some(now.plus(retry * u64::from(self.tries)));
+        self.next = now.plus(retry * u64::from(self.tries));
         Step::Ask(peer)
     }
 
@@ -83,29 +118,33 @@ impl Session {
     pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: u64) {
         if self.peer.get() == Some(peer) && self.tries > 0 {
             self.progress = true;
-            self.next = Some(now.plus(retry));
+            self.next = now.plus(retry);
         }
     }
 
-    /// Both sides are equal, or the other is gone.
+    /// Both sides are equal, or the other is gone; else the member has a pause, and all have it when it was so with several.
     pub(crate) fn end(&mut self, now: Instant, equal: bool) {
-        if self.with().is_some() {
+        if let Some(peer) = self.with() {
             self.peer = Link::NONE;
             if equal {
                 self.pause = PAUSE_MIN;
+                self.paused &= !bit(peer);
             } else {
+                self.paused |= bit(peer);
+                if self.for_all || self.paused.count_ones() >= SEVERAL {
+                    self.paused = u16::MAX;
+                }
                 self.paused_until = now.plus(u64::from(self.pause) * 1_000_000);
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
             }
         }
-        self.next = None;
+        self.next = Instant::NEVER;
     }
 
     /// What we hold has changed: another comparison may lead to something.
     pub(crate) fn resume(&mut self) {
-        self.pause = PAUSE_MIN;
+        (self.pause, self.paused, self.futile, self.changed) = (PAUSE_MIN, 0, 0, true);
         self.paused_until = Instant::ZERO;
-        self.futile = 0;
     }
 
     /// Something was found to be missing and asked for: compare again, since it may not come.
@@ -128,11 +167,11 @@ impl Session {
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.next.is_some_and(|at| at <= now)
+        self.next <= now
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next
+        Some(self.next).filter(|next| *next < Instant::NEVER)
     }
 }
 
@@ -141,3 +180,76 @@ const FUTILE_MAX: u8 = 16;
 /// The pauses of rule R6, in seconds.
 const PAUSE_MIN: u16 = 1;
 const PAUSE_MAX: u16 = 600;
+/// With how many members, by their bits, it led to nothing when there is a pause for all: whatever so many have is refused.
+const SEVERAL: u32 = 4;
+/// A turn: at least so long, in µs, and so many waits for an answer, in which a thousand differences are found and sent.
+const TURN_MIN: u64 = 1_000_000;
+const TURN_RETRIES: u64 = 8;
+
+const fn bit(peer: usize) -> u16 {
+    1 << (peer % 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    const RETRY: u64 = 20_000;
+
+    /// Begins with a member, and asks until it is given up; says when that was.
+    fn in_vain(session: &mut Session, mut now: Instant, peer: usize) -> Instant {
+        session.begin(now, peer, 0);
+        assert_eq!(session.with(), Some(peer));
+        while session.timeout(now, RETRY, 1, 3) == Step::Ask(peer) {
+            now = session.next().unwrap();
+        }
+        now
+    }
+
+    #[test]
+    fn a_pause_is_for_one_and_after_several_for_all() {
+        let [_, mut session, _] = Session::ALL;
+        let mut now = in_vain(&mut session, at(0), 1);
+        session.begin(now, 1, 0);
+        assert_eq!(session.with(), None, "it has a pause");
+        for peer in 2..=4 {
+            now = in_vain(&mut session, now, peer);
+        }
+        session.begin(now, 9, 0);
+        assert_eq!(session.with(), None, "whatever so many have is refused");
+        session.resume();
+        session.begin(now, 1, 0);
+        assert_eq!(session.with(), Some(1), "something has changed");
+        // Where each question goes to somebody else, so does the pause.
+        let [mut session, ..] = Session::ALL;
+        now = in_vain(&mut session, at(0), 1);
+        session.begin(now, 2, 0);
+        assert_eq!(session.with(), None);
+    }
+
+    /// One that answers for ever, and is another one each time, has its turn, and the others theirs.
+    #[test]
+    fn one_that_never_ends_gives_way() {
+        let [_, mut session, _] = Session::ALL;
+        session.begin(at(0), 1, 0);
+        let mut now = at(0);
+        for mark in 0..1_000 {
+            assert_eq!(session.timeout(now, RETRY, mark, 3), Step::Ask(1), "it seems to lead to something");
+            session.heard(now, 1, RETRY);
+            now = now.plus(RETRY);
+            session.take_turns(now, 2);
+            session.begin(now, 2, 0);
+            if session.with() == Some(2) {
+                break;
+            }
+        }
+        assert_eq!(session.with(), Some(2));
+        assert_eq!(now, at(1_000), "after a turn");
+        session.take_turns(now, 1);
+        assert_eq!(session.with(), Some(2), "it has its own turn");
+    }
+}

@@ -5,7 +5,8 @@
 //! and counted; who asked asks again. Without memory there is neither, and whoever asks is answered with digests.
 
 use crate::slab::Slice;
-use crate::slab::sketch::{self, CELLS, Cell, Found, Short};
+use crate::slab::index::Prefix;
+use crate::slab::sketch::{self, CELLS, Cell, Found, Short, WEIGHT_MAX};
 
 /// Both sides of an exchange: cells that were asked for, and what another is owed.
 #[derive(Debug)]
@@ -23,6 +24,14 @@ pub(crate) struct Exchange<'a> {
     to: Option<usize>,
     len: usize,
     done: usize,
+    /// What the list came from, while nothing else is in it: with whom, their root and ours. How long it was, and how often
+    /// it may be gone through again.
+    kept: Option<(usize, u32, u32)>,
+    kept_len: usize,
+    repeats: u8,
+    /// Where digests last differed, and what both roots were.
+    #[cfg(feature = "alloc")]
+    place: (Prefix, u32),
 }
 
 /// What to do about a key.
@@ -49,12 +58,54 @@ pub(crate) enum Gathered {
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(theirs: Slice<'a, Cell>, work: Slice<'a, Cell>, list: Slice<'a, u64>) -> Self {
-        Self { theirs, work, list, from: None, end: 0, failures: 0, to: None, len: 0, done: 0 }
+        let (from, to, kept) = (None, None, None);
+        Self {
+            theirs,
+            work,
+            list,
+            from,
+            end: 0,
+            failures: 0,
+            to,
+            len: 0,
+            done: 0,
+            kept,
+            kept_len: 0,
+            repeats: 0,
+            #[cfg(feature = "alloc")]
+            place: (Prefix::ROOT, 0),
+        }
     }
 
     /// A new session begins.
     pub(crate) fn reset(&mut self) {
-        (self.from, self.end, self.failures) = (None, 0, 0);
+        (self.from, self.end, self.failures, self.kept) = (None, 0, 0, None);
+        self.differs(Prefix::ROOT, 0);
+    }
+
+    /// Digests, or lists, of this part differed while both roots were `roots`.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn differs(&mut self, part: Prefix, roots: u32) {
+        let (before, then) = self.place;
+        // Beside where we were, something else differs, too.
+        let beside = then == roots && !before.contains(part.first());
+        self.place = (if beside { before.common(part) } else { part }, roots);
+    }
+
+    /// Where to go on while both roots are `roots`.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn place(&self, roots: u32) -> Prefix {
+        if self.place.1 == roots { self.place.0 } else { Prefix::ROOT }
+    }
+
+    /// Without a heap, each question begins from the front: this is not worth its bytes there.
+    #[cfg(not(feature = "alloc"))]
+    pub(crate) fn differs(&mut self, _: Prefix, _: u32) {}
+
+    /// From the front.
+    #[cfg(not(feature = "alloc"))]
+    pub(crate) fn place(&self, _: u32) -> Prefix {
+        Prefix::ROOT
     }
 
     /// Whether another try with sketches may lead to something.
@@ -69,14 +120,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes cells from a member that says that it will send those up to `end`. With the last of them, it compares them with
-    /// ours, and makes a list of chores. `weigh` says what we count for a key.
+    /// ours, whose root is `root`, and makes a list of chores. `weigh` says what we count for a key.
     pub(crate) fn take(
         &mut self,
         from: (usize, u32),
         first: usize,
         end: usize,
         cells: impl Iterator<Item = Cell>,
-        ours: &[Cell],
+        (ours, root): (&[Cell], u32),
         weigh: impl Fn(Short) -> i32,
     ) -> Gathered {
         if end > self.theirs.len().min(ours.len()) {
@@ -90,7 +141,7 @@ impl<'a> Exchange<'a> {
             self.end = end;
         }
         self.theirs.iter_mut().take(end).skip(first).zip(cells).for_each(|(place, cell)| *place = cell);
-        if self.gap(0).is_some() { Gathered::Waiting } else { self.solve(from.0, ours, weigh) }
+        if self.gap(0).is_some() { Gathered::Waiting } else { self.solve((from.0, from.1, root), ours, weigh) }
     }
 
     /// The first cells that are missing at or after `at`.
@@ -101,15 +152,15 @@ impl<'a> Exchange<'a> {
         Some((first as u16, len.map_or(self.end, |len| first + len) as u16))
     }
 
-    fn solve(&mut self, peer: usize, ours: &[Cell], weigh: impl Fn(Short) -> i32) -> Gathered {
-        let end = self.end;
+    fn solve(&mut self, with: (usize, u32, u32), ours: &[Cell], weigh: impl Fn(Short) -> i32) -> Gathered {
+        let (peer, end) = (with.0, self.end);
         let Some(work) = self.work.get_mut(..end) else { return Gathered::Failed };
-        work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = sketch::minus(*a, *b));
+        work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
         if self.to.is_some_and(|to| to != peer) {
             // Somebody else is still being served: whoever asked asks again.
             return Gathered::Waiting;
         }
-        (self.to, self.len, self.done) = (Some(peer), 0, 0);
+        (self.to, self.len, self.done, self.kept) = (Some(peer), 0, 0, None);
         let (list, len) = (&mut self.list, &mut self.len);
         let is_true = |found: Found| is_plausible(found, weigh(found.key));
         let solved = sketch::decode(work, is_true, |found| {
@@ -124,9 +175,10 @@ impl<'a> Exchange<'a> {
         list.get_mut(..*len).unwrap_or_default().sort_unstable();
         if solved {
             (self.from, self.end) = (None, 0);
+            (self.kept, self.kept_len, self.repeats) = (Some(with), self.len, REPEATS_MAX);
             return Gathered::Solved;
         }
-        work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = sketch::minus(*a, *b));
+        work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
         let after = sketch::cells_after(work);
         if end < self.theirs.len() && after <= MORE_MAX {
             // The list is made anew with those that follow.
@@ -137,6 +189,20 @@ impl<'a> Exchange<'a> {
         Gathered::Failed
     }
 
+    /// Whether the list is to be gone through once more: neither side has changed since it was made, as far as is known, so
+    /// what was asked and sent is lost, or the answer is.
+    pub(crate) fn repeat(&mut self, with: (usize, u32, u32)) -> bool {
+        let is_free = self.to.is_none_or(|to| to == with.0);
+        if self.kept != Some(with) || !is_free || self.repeats == 0 {
+            return false;
+        }
+        if self.to.is_none() {
+            self.repeats -= 1;
+            (self.to, self.len, self.done) = (Some(with.0), self.kept_len, 0);
+        }
+        true
+    }
+
     /// Adds a chore for a member; false if there is no room, or another one is served.
     pub(crate) fn add(&mut self, to: usize, chore: Chore) -> bool {
         if !sketch::POSSIBLE || self.to.is_some_and(|served| served != to) {
@@ -144,7 +210,7 @@ impl<'a> Exchange<'a> {
         }
         let Some(place) = self.list.get_mut(self.len) else { return false };
         *place = chore.pack();
-        (self.to, self.len) = (Some(to), self.len + 1);
+        (self.to, self.len, self.kept) = (Some(to), self.len + 1, None);
         true
     }
 
@@ -221,15 +287,17 @@ pub(crate) fn chores(found: Found, ours: i32) -> [Option<Chore>; 2] {
     [want, send]
 }
 
-/// No cell that is sent has these bits in between.
+/// A cell that has not come. One that is just so is asked for again, and in the end digests do without it.
 const ABSENT: Cell = Cell::MAX;
 /// An estimate above this means more differences than a sketch shows; a little above the end is tried.
 const MORE_MAX: usize = 2 * CELLS;
 const SEND: u64 = 1 << 63;
 /// Two sketches that lead to nothing, and it is digests' turn.
 const FAILURES_MAX: u8 = 1;
+/// How often the same is asked and sent before it is compared anew: at 30 % loss each way, three fail in 1 of 8 cases.
+const REPEATS_MAX: u8 = 3;
 /// What four items of one key count at most.
-const WEIGHT_SUM_MAX: i32 = 4 * i16::MAX as i32;
+const WEIGHT_SUM_MAX: i32 = 4 * WEIGHT_MAX as i32;
 
 #[cfg(test)]
 mod tests {
@@ -259,7 +327,7 @@ mod tests {
         let (ours, theirs, mut exchange) = (sketch_of(0..5), sketch_of(3..10), exchange());
         let take = |exchange: &mut Exchange<'_>, first: usize, last: usize| {
             let cells = theirs[first..last].iter().copied();
-            exchange.take((7, 1), first, 40, cells, &ours, |key| {
+            exchange.take((7, 1), first, 40, cells, (&ours, 2), |key| {
                 let mine = (0..5u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 let held = mine.zip(0u8..).find(|(hash, _)| Short::of(Key::new(1, *hash)) == key);
                 held.map_or(0, |(_, n)| sketch::weight(Item::from_bytes([n; 12])))
@@ -281,6 +349,14 @@ mod tests {
             sent += 1;
         }
         assert_eq!((sent, exchange.next(7)), (3, None));
+        // No answer comes: all of it again, but not when either side has changed, and not for ever.
+        assert!(!exchange.repeat((7, 1, 3)) && !exchange.repeat((7, 2, 2)) && !exchange.repeat((8, 1, 2)));
+        for _ in 0..REPEATS_MAX {
+            assert!(exchange.repeat((7, 1, 2)));
+            assert_eq!(exchange.wanted(7, 100).len(), 5);
+            exchange.done(8);
+        }
+        assert!(!exchange.repeat((7, 1, 2)));
     }
 
     /// Cells that never come out: more are asked for up to the end, then digests.
@@ -289,8 +365,8 @@ mod tests {
         let (ours, mut exchange) = (sketch_of(0..5), exchange());
         let (mut first, mut end, mut asked) = (0, 8, 0);
         loop {
-            let lies = (first..end).map(|n| sketch::from_bytes([n as u8 | 1; sketch::CELL_LEN]));
-            match exchange.take((1, 1), first, end, lies, &ours, |_| 0) {
+            let lies = (first..end).map(|n| Cell::from_le_bytes([n as u8 & 0x7f | 1; sketch::CELL_LEN]));
+            match exchange.take((1, 1), first, end, lies, (&ours, 2), |_| 0) {
                 Gathered::More(from, to) => (first, end) = (from.into(), to.into()),
                 Gathered::Failed => break,
                 other => panic!("{other:?}"),

@@ -12,7 +12,7 @@ use super::version::Version;
 #[cfg(test)]
 use crate::slab::index::Sum;
 use crate::slab::index::{Cell, Index, Key, Prefix};
-use crate::slab::sketch;
+use crate::slab::sketch::{self, Short};
 use crate::wire::EntryItem;
 
 impl<'a> Store<'a> {
@@ -137,9 +137,32 @@ impl<'a> Store<'a> {
         if sketch::POSSIBLE { &self.sketch } else { &[] }
     }
 
-    /// What the entries under a prefix that is nearly a whole key count in the sketch.
-    pub(crate) fn weigh(&self, prefix: Prefix) -> i32 {
-        self.range(prefix).take(ALIKE_MAX).map(|slot| sketch::weight(self.index.item(&self.cells, slot))).sum()
+    /// What the entries with a key that begins so count in the sketch.
+    pub(crate) fn weigh(&self, key: Short) -> i32 {
+        let counted = self.alike(key).filter(|slot| self.is_counted(*slot)).take(ALIKE_MAX);
+        counted.map(|slot| sketch::weight(self.index.item(&self.cells, slot))).sum()
+    }
+
+    /// Whether summary and sketch hold an entry.
+    pub(crate) fn is_counted(&self, slot: usize) -> bool {
+        self.index.counted(&self.cells, slot)
+    }
+
+    /// The slots in the index whose keys begin so, in all topics that begin so, in order.
+    pub(crate) fn alike(&self, key: Short) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let (mut from, mut steps) = (Some(key.first()), 0..SEEK_MAX);
+        core::iter::from_fn(move || {
+            loop {
+                steps.next()?;
+                let slot = self.index.ceiling(&self.cells, from?)?;
+                let at = self.index.key(&self.cells, slot);
+                from = key.next(at);
+                if from == Some(at) {
+                    from = at.successor();
+                    return Some(slot);
+                }
+            }
+        })
     }
 
     /// The summary of all that is held.
@@ -195,7 +218,10 @@ pub(super) fn floor(record: Record<'_>) -> u64 {
     record.versions().next().map_or(1, |newest| newest.stamp.saturating_add(1))
 }
 
-/// How many entries that are alike in the first 56 bits are told apart; two are in 1 of 16 million pairs of one topic.
+/// How many entries that are alike in the first 38 bits are told apart; two are in 1 of 16 million pairs of one topic.
 const ALIKE_MAX: usize = 4;
 /// How much of a place in the index is the topic's.
 const TOPIC_BITS: u8 = 32;
+/// How many steps a search for a key may take: two for each topic that begins alike, of which there are 61 in a table of a
+/// million topics.
+const SEEK_MAX: usize = 256;

@@ -118,7 +118,7 @@ pub(crate) enum Message<'a> {
     CatchUp(#[serde(borrow)] CatchUp<'a>),
 }
 
-/// A step of comparing by sketches. Of a key, these speak of the first 56 bits: 32 of its topic, 24 of its own.
+/// A step of comparing by sketches. Of a key, these speak of the first 38 bits: 14 of its topic, 24 of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sketch<'a> {
     /// How many entries the sender has, the first cell of its sketch, and bits of others to tell how many differ.
@@ -134,16 +134,16 @@ pub(crate) enum Sketch<'a> {
         first: u16,
         end: u16,
         #[serde(borrow)]
-        cells: Many<'a, sketch::Cell>,
+        cells: Many<'a, CELL_LEN>,
     },
     /// Asks for cells.
     More { first: u16, end: u16 },
     /// Asks for all entries with these keys, three bytes each besides those of the topic.
     Want {
-        #[serde(with = "fixed")]
-        topic: [u8; 4],
+        #[serde(with = "postcard::fixint::le")]
+        topic: u16,
         #[serde(borrow)]
-        keys: Many<'a, u64>,
+        keys: Many<'a, KEY_LEN>,
     },
 }
 
@@ -176,65 +176,46 @@ pub(crate) enum CatchUp<'a> {
     Run { tag: u16, left: u8, next: Option<Key> },
 }
 
-/// Things of one length as bytes: as they came, or as they are held, so that they need no room of their own on the way.
+/// Numbers of so many bytes each, least significant first: as they came, or as they are held, so that they need no room of
+/// their own on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Many<'a, T> {
+pub(crate) enum Many<'a, const LEN: usize> {
     Wire(&'a [u8]),
-    Held(&'a [T]),
+    Held(&'a [u64]),
 }
 
-impl<'a> Many<'a, sketch::Cell> {
+impl<'a> Many<'a, CELL_LEN> {
     pub(crate) fn iter(self) -> impl Iterator<Item = sketch::Cell> + use<'a> {
         let (wire, held): (&[u8], &[_]) = match self {
             Self::Wire(bytes) => (bytes, &[]),
             Self::Held(cells) => (&[], cells),
         };
         let wire = wire.chunks_exact(CELL_LEN).filter_map(|chunk| chunk.try_into().ok());
-        wire.map(sketch::from_bytes).chain(held.iter().copied())
+        wire.map(sketch::Cell::from_le_bytes).chain(held.iter().copied())
     }
 }
 
-impl Serialize for Many<'_, sketch::Cell> {
+impl<const LEN: usize> Serialize for Many<'_, LEN> {
+    /// What postcard writes of a slice of bytes: its length, and each.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Wire(bytes) => bytes.serialize(serializer),
-            Self::Held(cells) => bytes_of(serializer, cells, CELL_LEN, |cell| sketch::to_bytes(*cell)),
+        let held = match self {
+            Self::Wire(bytes) => return bytes.serialize(serializer),
+            Self::Held(held) => held,
+        };
+        let mut seq = serializer.serialize_seq(Some(held.len() * LEN))?;
+        for number in *held {
+            for byte in number.to_le_bytes().iter().take(LEN) {
+                seq.serialize_element(byte)?;
+            }
         }
+        seq.end()
     }
 }
 
-impl Serialize for Many<'_, u64> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Wire(bytes) => bytes.serialize(serializer),
-            Self::Held(keys) => bytes_of(serializer, keys, KEY_LEN, |key| {
-                let [a, b, c, ..] = key.to_le_bytes();
-                [a, b, c]
-            }),
-        }
-    }
-}
-
-impl<'de: 'a, 'a, T> Deserialize<'de> for Many<'a, T> {
+impl<'de: 'a, 'a, const LEN: usize> Deserialize<'de> for Many<'a, LEN> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&'de [u8]>::deserialize(deserializer).map(Self::Wire)
     }
-}
-
-/// Writes what postcard writes of a slice of bytes: its length, and each.
-fn bytes_of<S: Serializer, T, const N: usize>(
-    serializer: S,
-    things: &[T],
-    len: usize,
-    bytes: impl Fn(&T) -> [u8; N],
-) -> Result<S::Ok, S::Error> {
-    let mut seq = serializer.serialize_seq(Some(things.len() * len))?;
-    for thing in things {
-        for byte in bytes(thing) {
-            seq.serialize_element(&byte)?;
-        }
-    }
-    seq.end()
 }
 
 /// The bytes of a key's own in [`Sketch::Want`].
@@ -282,7 +263,7 @@ pub(crate) struct Digests<'a> {
     pub(crate) from: u8,
     pub(crate) prefix: Prefix,
     #[serde(with = "postcard::fixint::le")]
-    pub(crate) salt: u32,
+    pub(crate) salt: u16,
     #[serde(with = "postcard::fixint::le")]
     pub(crate) present: u16,
     pub(crate) digests: &'a [u8],
@@ -294,7 +275,7 @@ pub(crate) struct Items<'a> {
     pub(crate) table: Table,
     pub(crate) prefix: Prefix,
     #[serde(with = "postcard::fixint::le")]
-    pub(crate) salt: u32,
+    pub(crate) salt: u16,
     /// Whether no list is wanted in return.
     pub(crate) last: bool,
     pub(crate) digests: &'a [u8],

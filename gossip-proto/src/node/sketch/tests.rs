@@ -1,0 +1,118 @@
+use std::vec;
+use std::vec::Vec;
+
+use crate::rng::Rng;
+use crate::slab::sketch::{CELLS, ESTIMATE_LEN};
+use crate::wire::{Digests, Envelope, Header, Items, Many, MemberItem, Message, Sketch, Table, Writer, close};
+use crate::{Addr, Config, Instant, Node, NodeId, Seed, Storage};
+
+const LIAR: NodeId = NodeId(99);
+
+fn addr(id: NodeId) -> Addr {
+    Addr::new(&[id.0 as u8; 6]).unwrap()
+}
+
+fn node(id: u64) -> Node<'static> {
+    let storage = Storage::with_capacity(8, 2_000, 200_000);
+    Node::new(NodeId(id), addr(NodeId(id)), Config::lan("liar"), storage, Seed::new([id as u8; 32])).unwrap()
+}
+
+/// What the liar says next: cells that are noise, absent, or never come out; sketches of nothing; digests of nowhere.
+fn lie(rng: &mut Rng, nth: u32, to: NodeId) -> Vec<u8> {
+    let mut buf = vec![0; 1_400];
+    // Cells of one root, all of them in the end; else another root each time, so that there always seems to be
+    // something to find.
+    let root = if matches!(nth % 9, 2..=4) { 7 } else { rng.next() };
+    let mut writer = Writer::new(&mut buf, &Header { id: LIAR, incarnation: nth, root, load: 0 }).unwrap();
+    let first = nth / 9 % 14 * 150;
+    let cells: Vec<u64> = (first..CELLS as u32).take(150).map(|_| rng.secret()).collect();
+    let first = first as u16;
+    let noise = rng.secret().to_le_bytes();
+    let prefix = crate::slab::index::Prefix::ROOT;
+    let message = match nth % 9 {
+        0 => Message::Sketch(Sketch::Ask { count: 1_000, cell: noise, estimate: [noise[0]; ESTIMATE_LEN] }),
+        1 => Message::Sketch(Sketch::Ask { count: 1_000, cell: [0; 8], estimate: [0; ESTIMATE_LEN] }),
+        2 | 3 => Message::Sketch(Sketch::Cells { first, end: CELLS as u16, cells: Many::Held(&cells) }),
+        4 => Message::Sketch(Sketch::Cells { first: 0, end: u16::MAX, cells: Many::Held(&[u64::MAX; 100]) }),
+        5 => Message::Sketch(Sketch::More { first: 0, end: CELLS as u16 }),
+        6 => Message::Sketch(Sketch::Want { topic: rng.next() as u16, keys: Many::Wire(&noise[2..5]) }),
+        7 => Message::Digests(Digests {
+            table: Table::Entries,
+            prefix,
+            from: 0,
+            salt: rng.next() as u16,
+            present: 0b111,
+            digests: &noise[..6],
+        }),
+        _ => Message::Items(Items {
+            table: Table::Entries,
+            prefix,
+            salt: 1,
+            last: nth.is_multiple_of(2),
+            digests: &noise,
+        }),
+    };
+    // It is called dead, since it does not answer pings, and says that it is not.
+    let item = MemberItem { id: LIAR, incarnation: nth, addr: addr(LIAR), tags_version: 0, asleep: 0, tags: b"" };
+    if nth % 9 == 1 {
+        writer.push(&Message::Join(item), usize::MAX).unwrap();
+    }
+    writer.push(&message, usize::MAX).unwrap();
+    let len = writer.len();
+    let key = Config::lan("liar").swarm;
+    close(&mut buf, len, &Envelope { key, own: LIAR }, Some(to)).to_vec()
+}
+
+/// Two nodes repair what they lack while a third lies to both without end: what that makes them send is bounded by what it
+/// says, what leads to nothing is counted, and they end alike.
+#[test]
+fn a_liar_costs_little_and_stops_nobody() {
+    let mut rng = Rng::new(&Seed::new([5; 32]));
+    let mut nodes = [node(1), node(2)];
+    let plant = |nodes: &mut [Node<'static>; 2], keys: core::ops::Range<u64>, common: bool| {
+        for n in keys {
+            for (_, node) in nodes.iter_mut().enumerate().filter(|(ix, _)| common || n % 2 == *ix as u64) {
+                node.plant(std::format!("t/{n}").as_bytes(), b"value", 2, 7);
+            }
+        }
+        nodes.iter_mut().for_each(Node::planted);
+    };
+    plant(&mut nodes, 0..1_000, true);
+    nodes[1].join(Instant::ZERO, addr(NodeId(1))).unwrap();
+    let (mut lies, mut to_liar, mut agreed) = (0, 0, vec![]);
+    let mut since = None;
+    let mut buf = vec![0; 1_400];
+    for ms in 1..100_000_u64 {
+        let now = Instant::from_millis(ms);
+        if ms % 20_000 == 0 {
+            plant(&mut nodes, 1_000 + ms / 1_000..1_020 + ms / 1_000, false);
+            since = Some(ms);
+        }
+        for ix in [0, 1] {
+            nodes[ix].handle_timeout(now);
+            if ms % 10 == 0 {
+                lies += 1;
+                let to = nodes[ix].id();
+                let mut datagram = lie(&mut rng, lies, to);
+                _ = nodes[ix].handle_datagram(now, addr(LIAR), &mut datagram);
+            }
+            while let Some(sent) = nodes[ix].poll_transmit(now, &mut buf) {
+                let (to, mut datagram) = (sent.to, sent.payload.to_vec());
+                if to == addr(LIAR) {
+                    to_liar += 1;
+                } else {
+                    nodes[1 - ix].handle_datagram(now, addr(nodes[ix].id()), &mut datagram).unwrap();
+                }
+            }
+            while nodes[ix].poll_event().is_some() {}
+        }
+        if nodes[0].convergence().root == nodes[1].convergence().root {
+            agreed.extend(since.take().map(|since| ms - since));
+        }
+    }
+    let failed: u64 = nodes.iter().map(|node| node.stats().sketches_failed).sum();
+    assert!(agreed.len() == 4 && agreed.iter().all(|ms| *ms < 5_000), "agreed after {agreed:?} ms");
+    assert!(failed > 0, "what led to nothing is counted");
+    // A whole sketch is in 12 datagrams, a stream in 8.
+    assert!(to_liar <= 12 * lies, "{to_liar} datagrams for {lies} lies");
+}
