@@ -159,6 +159,8 @@ async fn console(handle: Handle, seconds: Option<u64>) {
     let end = seconds.map_or(Instant::MAX, Instant::from_secs);
     while embassy_time::with_deadline(end, handle.event(show)).await == Ok(Some(true)) {}
     let left = embassy_time::with_timeout(Duration::from_secs(5), handle.leave()).await;
+    // What there was still to tell, that it left last of all.
+    while embassy_time::with_timeout(Duration::from_millis(10), handle.event(show)).await == Ok(Some(true)) {}
     handle.read(|node| {
         for member in node.members() {
             eprintln!("member {:?} at {} {:?}", member.id.0, member.addr, member.state);

@@ -474,7 +474,7 @@ impl Node<'_> {
 
     pub(super) fn salt(&self) -> u16 {
         // Another for each datagram, and not to be foretold by others.
-        (self.stats.datagrams_out ^ self.life) as u16
+        self.stats.datagrams_out as u16 ^ self.life as u16
     }
 }
 
