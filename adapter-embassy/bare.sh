@@ -20,9 +20,9 @@ OUT="${CARGO_TARGET_DIR:-$PWD/target}"
 IMAGE_TARGET=thumbv7m-none-eabi
 PORTS=(thumbv6m-none-eabi thumbv7em-none-eabi riscv32imc-unknown-none-elf)
 
-# Bytes, from before the state had all its parts; what is taken today is more. The goals: 65536 and 12288 for the core, 147456 and 32768 for the image.
-CORE_FLASH_MAX=112000
-CORE_RAM_MAX=17408
+# Bytes: what is taken, and a little. The goals: 65536 and 12288 for the core, 147456 and 32768 for the image.
+CORE_FLASH_MAX=104000
+CORE_RAM_MAX=16800
 IMAGE_FLASH_MAX=147456
 IMAGE_RAM_MAX=32768
 # The image with all parts that may be left out.

@@ -72,8 +72,9 @@ impl Prober {
             }
         }
         self.near = turns && !self.near;
-        if let Some(ix) = members.neighbor().filter(|_| self.near) {
-            return Some(ix);
+        let neighbor = if self.near { members.neighbor() } else { None };
+        if neighbor.is_some() {
+            return neighbor;
         }
         let (peers, passed) = members.pass();
         if peers == 0 {
