@@ -192,6 +192,16 @@ fn bytes_per_member() {
     assert!(sum <= 188, "{sum}");
 }
 
+/// What an entry takes besides its record in the arena: that has 8 bytes, 16 for each writer, key and value.
+#[test]
+fn bytes_per_entry() {
+    use crate::slab::{Ix, deadline::Row, index::Cell};
+    let sizes = [size_of::<crate::state::EntrySlot>(), size_of::<Cell>(), size_of::<Row>()];
+    let (bits, sum) = (Ix::BITS, sizes.iter().sum::<usize>());
+    println!("{sum} bytes per entry with links of {bits} bits: slot, index and deadline {sizes:?}");
+    assert!(sum <= if bits == 16 { 80 } else { 88 }, "{sum}");
+}
+
 /// Whoever spoke a moment ago is looked after, not called anything.
 #[test]
 fn fresh_contact_outweighs_a_report_of_death() {
