@@ -1,7 +1,5 @@
 //! Counters, sets, and the greatest and the least: what many write and nobody overwrites.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::agents::{Agent, until};
@@ -99,7 +97,7 @@ fn counters_and_sets_survive_a_kill() {
     kept.json(&["set", "add", "colours", "2"]);
     kept.json(&["set", "add", "colours", "3"]);
     kept.json(&["set", "remove", "colours", "3"]);
-    std::thread::sleep(Duration::from_millis(200));
+    kept.converged("2");
     let root = kept.json(&["converged"])["root"].clone();
     drop((other, kept)); // SIGKILL
     for life in 0..2 {
