@@ -104,8 +104,8 @@ pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
     (u32::from(mult) * rounds).min(255) as u8
 }
 
-/// How long suspicion lasts, in µs, in a swarm of `live` members that so many others confirmed: from `max` times as long down to
-/// mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
+/// How long suspicion lasts, in µs, in a swarm of `live` members that so many others confirmed: from `max` times as long
+/// down to mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
 pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: u64) -> u64 {
     let scaled = interval.saturating_mul(u64::from(mult)) / 1000;
     let shortest = scaled.saturating_mul(log10_milli(live).max(1000).into());

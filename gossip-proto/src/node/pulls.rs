@@ -3,8 +3,6 @@
 //! A holder keeps nothing but rows of what it owes, and whose turn it is. Who lacks a value asks for runs of it, of several
 //! holders at once, and asks again, or another one, when a run did not come within some round trips.
 
-use core::time::Duration;
-
 use super::Node;
 use super::input::Context;
 use super::output::Filling;
@@ -107,7 +105,7 @@ impl Node<'_> {
         loop {
             let Self { pulls, store, members, .. } = self;
             let lacks = |pull: &Pull, unit: u16| store.lacks(pull.slot, pull.what.len as usize, unit.into());
-            let Some((key, ask)) = pulls.next_ask(now, lacks, |ix| Duration::from_micros(retry(members, ix))) else {
+            let Some((key, ask)) = pulls.next_ask(now, lacks, |ix| retry(members, ix)) else {
                 return;
             };
             let task = Task::Pull { from: ask.from, of: ask.of };
@@ -127,7 +125,7 @@ impl Node<'_> {
             // It shall ask for what we have instead.
             return self.owe_key(context.reply, Table::Entries, Task::Send, key);
         }
-        let wait = Duration::from_micros(self.retry(ix) * 2);
+        let wait = self.retry(ix) * 2;
         if !self.pulls.turn(context.now, ix, wait) || self.replies.chunks_to(ix) >= RUNS_MAX {
             self.stats.pulls_put_off += 1;
             return;
@@ -149,7 +147,7 @@ impl Node<'_> {
         };
         let units = bytes.len().div_ceil(UNIT) as u16;
         self.stats.chunks_known += Count::from(new < usize::from(units));
-        let wait = Duration::from_micros(self.retry(ix));
+        let wait = self.retry(ix);
         let Self { pulls, store, .. } = self;
         let lacks = |pull: &Pull, unit: u16| store.lacks(pull.slot, pull.what.len as usize, unit.into());
         pulls.came(now, ix, (of, from, from.saturating_add(units)), new, lacks, wait);
@@ -190,7 +188,7 @@ impl Node<'_> {
     pub(super) fn pulls_due(&mut self, now: Instant) {
         loop {
             let Self { pulls, members, .. } = self;
-            let Some(slot) = pulls.time_out(now, |ix| Duration::from_micros(retry(members, ix))) else { break };
+            let Some(slot) = pulls.time_out(now, |ix| retry(members, ix)) else { break };
             self.drop_pull(slot);
         }
         self.ask_for_chunks(now);

@@ -7,8 +7,6 @@
 //! again. A further holder takes the place of one that was silent. Who has no turn is not answered, and asks again, or
 //! somebody else.
 
-use core::time::Duration;
-
 use crate::slab::Ix;
 use crate::slab::index::Key;
 use crate::time::Instant;
@@ -116,7 +114,7 @@ impl Pulls {
         if !self.pulls.is_full() {
             return Ok(None);
         }
-        let stalled = self.pulls.iter().min_by_key(|pull| pull.moved).filter(|pull| now - pull.moved > STALL);
+        let stalled = self.pulls.iter().min_by_key(|pull| pull.moved).filter(|pull| now.since(pull.moved) > STALL);
         stalled.map(|pull| Some(pull.slot)).ok_or(())
     }
 
@@ -146,7 +144,7 @@ impl Pulls {
         &mut self,
         now: Instant,
         lacks: impl Fn(&Pull, u16) -> bool,
-        wait: impl Fn(usize) -> Duration,
+        wait: impl Fn(usize) -> u64,
     ) -> Option<(Key, Ask)> {
         let Self { pulls, asks, liars, looked, .. } = self;
         *looked = now;
@@ -182,7 +180,7 @@ impl Pulls {
             let most = from.saturating_add(RUN_MAX).min(pull.units);
             let taken = |unit: u16| asks.iter().any(|ask| ask.of == of && (ask.from..ask.end).contains(&unit));
             let end = (from..most).find(|&unit| !lacks(pull, unit) || taken(unit)).unwrap_or(most);
-            let due = now + holder.wait(wait(holder.ix as usize));
+            let due = now.plus(holder.wait(wait(holder.ix as usize)));
             let ask = Ask { of, to: holder.ix, from, end, seen: from, due };
             return asks.push(ask).ok().map(|()| (pull.what.key, ask));
         }
@@ -202,7 +200,7 @@ impl Pulls {
         (of, from, end): (u32, u16, u16),
         new: usize,
         lacks: impl Fn(&Pull, u16) -> bool,
-        wait: Duration,
+        wait: u64,
     ) {
         let Some(pull) = self.pulls.iter_mut().find(|pull| pull.short() == of) else { return };
         pull.left = pull.left.saturating_sub(new as u16);
@@ -211,10 +209,10 @@ impl Pulls {
         }
         let Some(holder) = pull.holders.iter_mut().find(|holder| holder.ix as usize == ix) else { return };
         if holder.gave && holder.silent == 0 {
-            holder.gap = ((now - holder.at).as_micros().min(GAP_MAX) as u32).max(holder.gap / 8 * 7);
+            holder.gap = (now.since(holder.at).min(GAP_MAX) as u32).max(holder.gap / 8 * 7);
         }
         (holder.silent, holder.gave, holder.at) = (0, true, now);
-        let due = now + holder.wait(wait);
+        let due = now.plus(holder.wait(wait));
         // What a later datagram has overtaken may still come: an ask is done with when all of it is there.
         for ask in self.asks.iter_mut().filter(|ask| ask.of == of) {
             let here = ask.from < end && from < ask.end;
@@ -231,7 +229,7 @@ impl Pulls {
 
     /// Gives up asks that nobody answered in time; says whether there were any, and whose slot is given up, as nothing
     /// has come for long.
-    pub(crate) fn time_out(&mut self, now: Instant, wait: impl Fn(usize) -> Duration) -> Option<usize> {
+    pub(crate) fn time_out(&mut self, now: Instant, wait: impl Fn(usize) -> u64) -> Option<usize> {
         for ask in self.asks.iter().filter(|ask| ask.due <= now && ask.seen < ask.end) {
             let pull = self.pulls.iter_mut().find(|pull| pull.short() == ask.of);
             let Some(pull) = pull else { continue };
@@ -240,7 +238,7 @@ impl Pulls {
                 holder.silent = holder.silent.saturating_add(1).min(SILENT_MAX);
                 // At once the first time: a question may be lost.
                 let pause = holder.wait(wait(holder.ix as usize)) * ((1 << holder.silent) / 2 - 1);
-                holder.at = now + pause.min(PAUSE_MAX);
+                holder.at = now.plus(pause.min(PAUSE_MAX));
             }
             if pull.single {
                 // The next one alone.
@@ -248,7 +246,7 @@ impl Pulls {
             }
         }
         self.asks.retain(|ask| ask.due > now);
-        self.pulls.iter().find(|pull| now - pull.moved >= EXPIRY).map(|pull| pull.slot)
+        self.pulls.iter().find(|pull| now.since(pull.moved) >= EXPIRY).map(|pull| pull.slot)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
@@ -259,7 +257,7 @@ impl Pulls {
         let pulls = self.pulls.iter().flat_map(move |pull| {
             let considered = if pull.single { 1 } else { pull.holders.len() };
             let again = pull.holders.iter().take(considered).filter_map(silent).min();
-            again.into_iter().chain([pull.moved + EXPIRY])
+            again.into_iter().chain([pull.moved.plus(EXPIRY)])
         });
         self.asks.iter().map(|ask| ask.due).chain(pulls).min()
     }
@@ -271,7 +269,7 @@ impl Pulls {
         let pull = self.pulls.iter_mut().find(|pull| pull.short() == of)?;
         let mut gave = pull.holders.iter().filter(|holder| holder.gave).map(|holder| holder.ix);
         if let (Some(liar), None) = (gave.next(), gave.next()) {
-            let liar_until = (liar, now + LIAR_REST);
+            let liar_until = (liar, now.plus(LIAR_REST));
             if self.liars.push(liar_until).is_err() {
                 if let Some(oldest) = self.liars.iter_mut().min_by_key(|(_, until)| *until) {
                     *oldest = liar_until;
@@ -302,20 +300,20 @@ impl Pulls {
     }
 
     /// Whether it is a member's turn to be served; it stays so for `wait` more.
-    pub(crate) fn turn(&mut self, now: Instant, ix: usize, wait: Duration) -> bool {
+    pub(crate) fn turn(&mut self, now: Instant, ix: usize, wait: u64) -> bool {
         let ix = ix as Ix;
         let own = self.turns.iter().position(|turn| turn.is_some_and(|(to, _)| to == ix));
         let free = || self.turns.iter().position(|turn| turn.is_none_or(|(_, until)| until <= now));
         let Some(turn) = own.or_else(free).and_then(|at| self.turns.get_mut(at)) else { return false };
-        *turn = Some((ix, now + wait));
+        *turn = Some((ix, now.plus(wait)));
         true
     }
 }
 
 impl Holder {
     /// How long to wait for it: some round trips, or some of its own steps.
-    fn wait(&self, round_trips: Duration) -> Duration {
-        round_trips.max(Duration::from_micros(u64::from(self.gap) * 3))
+    fn wait(&self, round_trips: u64) -> u64 {
+        round_trips.max(u64::from(self.gap) * 3)
     }
 }
 
@@ -330,13 +328,13 @@ const RUN_MAX: u16 = 256;
 const LIARS_MAX: usize = if POSSIBLE { 2 } else { 0 };
 /// How many members are served at once: who is served alone is whole sooner, and then serves others.
 const TURNS: usize = if POSSIBLE { 2 } else { 0 };
-/// The longest pause before a silent holder is asked again, and how often it doubles.
-const PAUSE_MAX: Duration = Duration::from_millis(1000);
+/// The longest pause before a silent holder is asked again, in µs, and how often it doubles.
+const PAUSE_MAX: u64 = 1_000_000;
 const SILENT_MAX: u8 = 6;
 /// The longest time between two chunks, in µs, that counts for the next.
-const GAP_MAX: u128 = 2_000_000;
-/// A pull gives way to another when nothing came for this long, and gives up when nothing came for that long.
-const STALL: Duration = Duration::from_secs(2);
-const EXPIRY: Duration = Duration::from_secs(60);
-/// How long who gave wrong bytes is not asked.
-const LIAR_REST: Duration = Duration::from_secs(600);
+const GAP_MAX: u64 = 2_000_000;
+/// A pull gives way to another when nothing came for this long, and gives up when nothing came for that long, in µs.
+const STALL: u64 = 2_000_000;
+const EXPIRY: u64 = 60_000_000;
+/// How long who gave wrong bytes is not asked, in µs.
+const LIAR_REST: u64 = 600_000_000;
