@@ -20,9 +20,10 @@ use crate::{Addr, NodeId, SwarmKey};
 /// A datagram to node 1 with this swarm key whose messages are `body`, whatever that is.
 pub(super) fn raw(key: SwarmKey, from: NodeId, body: &[u8]) -> Vec<u8> {
     let header = Header { id: from, incarnation: 0, root: 0, load: 0 };
-    let mut datagram = vec![0x10; 64];
-    let len = header.write(&mut datagram[5..]).expect("room for a header");
-    datagram.truncate(5 + len);
+    let mut datagram = vec![0; 64];
+    let len = Writer::new(&mut datagram, &header).expect("room for a header").len();
+    datagram.truncate(len);
+    datagram[0] = 0x10;
     datagram.extend(body);
     let mut hasher = SipHasher13::new_with_key(key.as_bytes());
     hasher.write(&datagram[5..]);

@@ -10,10 +10,9 @@
 
 use core::hash::Hasher;
 
-use postcard::Deserializer;
-use serde::Deserialize;
 use siphasher::sip::SipHasher13;
 
+use super::codec;
 use super::message::Message;
 use crate::addr::NodeId;
 use crate::config::SwarmKey;
@@ -35,27 +34,6 @@ pub(crate) struct Header {
     pub(crate) root: u32,
     /// How much of what it owes to others the sender could not send yet, in 1/255.
     pub(crate) load: u8,
-}
-
-impl Header {
-    // Every datagram has one: by hand it takes a fraction of the time.
-    fn read(body: &[u8]) -> Option<(Self, &[u8])> {
-        let (id, rest) = body.split_first_chunk()?;
-        let (incarnation, rest) = postcard::take_from_bytes(rest).ok()?;
-        let (&[a, b, c, d, load], rest) = rest.split_first_chunk()?;
-        let (id, root) = (NodeId(u64::from_le_bytes(*id)), u32::from_le_bytes([a, b, c, d]));
-        Some((Self { id, incarnation, root, load }, rest))
-    }
-
-    /// How many bytes it took; `None` if there is no room.
-    pub(crate) fn write(&self, buf: &mut [u8]) -> Option<usize> {
-        let (id, rest) = buf.split_first_chunk_mut()?;
-        *id = self.id.0.to_le_bytes();
-        let used = postcard::to_slice(&self.incarnation, rest).ok()?.len();
-        let [a, b, c, d] = self.root.to_le_bytes();
-        *rest.get_mut(used..)?.first_chunk_mut()? = [a, b, c, d, self.load];
-        Some(8 + used + 5)
-    }
 }
 
 /// Opens a datagram: its header, and the messages behind it, of which none has been looked at.
@@ -80,7 +58,7 @@ fn read<'d>(datagram: &'d [u8], envelope: &Envelope) -> Result<(Header, Messages
     if u32::from_le_bytes([c0, c1, c2, c3]) != check(&envelope.key, first, destination, body) {
         return Err(Rejected::Check);
     }
-    let (header, rest) = Header::read(body).ok_or(Rejected::Malformed)?;
+    let (header, rest) = codec::read::<Header>(body).ok_or(Rejected::Malformed)?;
     if header.id == envelope.own {
         return Err(Rejected::OwnId);
     }
@@ -110,13 +88,9 @@ impl<'d> Iterator for Messages<'d> {
         if self.0.is_empty() {
             return None;
         }
-        let mut deserializer = Deserializer::from_bytes(core::mem::take(&mut self.0));
-        let message = Message::deserialize(&mut deserializer);
-        match &message {
-            Ok(message) if message.is_well_formed() => self.0 = deserializer.finalize().unwrap_or_default(),
-            _ => return Some(Err(Rejected::Malformed)),
-        }
-        Some(message.map_err(|_| Rejected::Malformed))
+        let read = codec::read(self.0).filter(|(message, _): &(Message<'_>, _)| message.is_well_formed());
+        self.0 = read.as_ref().map_or(&[], |(_, rest)| rest);
+        Some(read.map(|(message, _)| message).ok_or(Rejected::Malformed))
     }
 }
 
@@ -131,7 +105,7 @@ pub(crate) struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// Begins a datagram; `None` when the buffer has no room for the header.
     pub(crate) fn new(buf: &'b mut [u8], header: &Header) -> Option<Self> {
-        let used = header.write(buf.get_mut(ENVELOPE_LEN..)?)?;
+        let used = codec::write(header, buf.get_mut(ENVELOPE_LEN..)?)?;
         Some(Self { len: ENVELOPE_LEN + used, empty_len: ENVELOPE_LEN + used, buf })
     }
 
@@ -139,7 +113,7 @@ impl<'b> Writer<'b> {
     /// `limit` or does not fit.
     pub(crate) fn push(&mut self, message: &Message<'_>, limit: usize) -> Option<usize> {
         let end = self.len.saturating_add(limit).min(self.buf.len());
-        let used = postcard::to_slice(message, self.buf.get_mut(self.len..end)?).ok()?.len();
+        let used = codec::write(message, self.buf.get_mut(self.len..end)?)?;
         self.len += used;
         Some(used)
     }
@@ -181,10 +155,10 @@ pub(crate) fn close<'b>(buf: &'b mut [u8], len: usize, envelope: &Envelope, dest
 pub(crate) fn wrap(buf: &mut [u8], len: usize, header: &Header, to: NodeId) -> Option<usize> {
     // Header and message as they are encoded, but for the length of the payload, the last byte of an empty one.
     let mut lead = [0; FORWARD_LEN_MAX];
-    let head = header.write(lead.get_mut(ENVELOPE_LEN..)?)? + ENVELOPE_LEN;
+    let head = codec::write(header, lead.get_mut(ENVELOPE_LEN..)?)? + ENVELOPE_LEN;
     let empty = Message::Forward { to, payload: &[] };
-    let at = postcard::to_slice(&empty, lead.get_mut(head..)?).ok()?.len() + head - 1;
-    let start = postcard::to_slice(&u32::try_from(len).ok()?, lead.get_mut(at..)?).ok()?.len() + at;
+    let at = codec::write(&empty, lead.get_mut(head..)?)? + head - 1;
+    let start = codec::write(&u32::try_from(len).ok()?, lead.get_mut(at..)?)? + at;
     if FORWARD_LEN_MAX + len > buf.len() {
         return None;
     }
@@ -205,7 +179,7 @@ fn check(key: &SwarmKey, first: u8, destination: NodeId, body: &[u8]) -> u32 {
 #[cfg(feature = "sim")]
 pub(crate) fn describe(datagram: &[u8], out: &mut impl core::fmt::Write) -> core::fmt::Result {
     let Some(body) = datagram.get(ENVELOPE_LEN..) else { return out.write_str("short") };
-    let Some((header, rest)) = Header::read(body) else { return out.write_str("malformed") };
+    let Some((header, rest)) = codec::read::<Header>(body) else { return out.write_str("malformed") };
     write!(out, "inc {} root {:08x}", header.incarnation, header.root)?;
     Messages(rest).try_for_each(|message| match message {
         Ok(message) => write!(out, ", {message}"),

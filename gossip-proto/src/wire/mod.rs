@@ -3,6 +3,7 @@
 //! Knows: the bytes. Does not know: what any message means to the node.
 //! When full: a message that does not fit in what is left of a datagram is taken back whole.
 
+mod codec;
 mod datagram;
 mod fixed;
 mod message;

@@ -5,6 +5,7 @@ use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
+use super::codec;
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{
     Accusation, CatchUp, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen,
@@ -457,4 +458,30 @@ fn hex(text: &str) -> Vec<u8> {
 
 fn show(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The code by hand and what serde and postcard make of the same types: the same bytes, the same messages, and the same is
+/// refused, whatever the bytes.
+#[test]
+fn the_wire_is_postcards() {
+    let mut rng = crate::rng::Rng::new(&Seed::new([5; 32]));
+    let mut below = |end: usize| rng.below(end as u32) as usize;
+    let (mut taken, mut refused) = (0, 0);
+    for (message, bytes) in golden() {
+        let bytes = hex(&bytes);
+        assert_eq!(postcard::to_slice(&message, &mut [0; 256]).unwrap(), &*bytes, "{message:?}");
+        for _ in 0..2_000 {
+            let mut bytes = [&*bytes, &[0xff; 3]].concat();
+            for _ in 0..=below(3) {
+                let at = below(bytes.len());
+                bytes[at] = [0, 1, 0x7f, 0x80, 0xff, below(256) as u8][below(6)];
+            }
+            bytes.truncate(bytes.len() - below(8).min(bytes.len()));
+            let ours = codec::read::<Message<'_>>(&bytes);
+            let theirs = postcard::take_from_bytes::<Message<'_>>(&bytes).ok();
+            assert_eq!(ours, theirs, "{}", show(&bytes));
+            *if ours.is_some() { &mut taken } else { &mut refused } += 1;
+        }
+    }
+    assert!(taken > 10_000 && refused > 10_000, "{taken} taken, {refused} refused");
 }
