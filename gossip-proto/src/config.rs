@@ -1,11 +1,9 @@
 //! What a user may choose, with the range of each choice and what goes wrong outside it.
 
 use core::fmt;
-use core::hash::Hasher;
 use core::time::Duration;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
-
+use crate::hash::hash;
 use crate::time::micros;
 
 /// The parameters of a node. Start from [`Config::lan`] or [`Config::embedded`] and change single fields.
@@ -161,9 +159,7 @@ impl SwarmKey {
     /// The key of the swarm with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
-        let mut hasher = SipHasher13::new_with_key(b"gossip swarm key");
-        hasher.write(name.as_bytes());
-        Self(hasher.finish128().as_bytes())
+        Self(hash(b"gossip swarm key", &[name.as_bytes()]).as_bytes())
     }
 
     /// The key with these bytes.

@@ -19,6 +19,7 @@ mod event;
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hash;
 mod membership;
 mod memory;
 mod node;

@@ -3,9 +3,7 @@
 //! Knows: a small fast generator for choices that stay inside the node, and a keyed hash for numbers that others see.
 //! Does not know: any entropy source. Generator output never goes on the wire: who reads it cannot predict choices.
 
-use core::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
+use crate::hash::hash;
 
 /// The 32 bytes from which a node draws all its randomness.
 ///
@@ -84,8 +82,6 @@ impl Rng {
     /// 64 bits that others see and cannot foretell: a keyed hash of a counter.
     pub(crate) fn secret(&mut self) -> u64 {
         self.drawn += 1;
-        let mut hasher = SipHasher13::new_with_key(&self.secret);
-        hasher.write_u64(self.drawn);
-        hasher.finish()
+        hash(&self.secret, &[&self.drawn.to_le_bytes()]).h1
     }
 }

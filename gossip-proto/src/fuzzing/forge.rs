@@ -6,7 +6,7 @@ use core::hash::Hasher;
 use std::vec;
 use std::vec::Vec;
 
-use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Choices;
 use crate::slab::index::{Key, Prefix};
@@ -29,7 +29,7 @@ pub(super) fn raw(key: SwarmKey, from: NodeId, body: &[u8]) -> Vec<u8> {
     hasher.write(&datagram[5..]);
     hasher.write_u64(0);
     hasher.write_u8(datagram[0]);
-    let check = hasher.finish() as u32;
+    let check = hasher.finish128().h1 as u32;
     datagram[1..5].copy_from_slice(&check.to_le_bytes());
     datagram
 }

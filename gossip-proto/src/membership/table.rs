@@ -9,15 +9,12 @@
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
-use core::hash::Hasher;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
-
 use super::quorum::Tally;
 use super::slot::{Changed, Hot, MemberSlot, MemberState, Told};
 use crate::addr::{Addr, NodeId};
 use crate::config::SwarmKey;
 use crate::event::MemberChange;
+use crate::hash::hash;
 use crate::slab::deadline::{Deadlines, Row};
 use crate::slab::index::{Cell, Index, Item, Key};
 use crate::slab::list::List;
@@ -635,9 +632,7 @@ impl<'a> Members<'a> {
     }
 
     fn rank(&self, id: NodeId) -> u32 {
-        let mut hasher = siphasher::sip::SipHasher13::new_with_key(&self.rank_key);
-        hasher.write_u64(id.0 ^ u64::from(self.era()) << 32);
-        hasher.finish() as u32
+        hash(&self.rank_key, &[&(id.0 ^ u64::from(self.era()) << 32).to_le_bytes()]).h1 as u32
     }
 
     /// Whether the table is a sample of a swarm that is larger than it.
@@ -658,23 +653,17 @@ impl<'a> Members<'a> {
     }
 
     fn hash_id(&self, id: NodeId) -> Key {
-        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
-        hasher.write_u64(id.0);
-        let hash = hasher.finish128();
+        let hash = hash(self.key.as_bytes(), &[&id.0.to_le_bytes()]);
         Key::new(hash.h1 as u32, hash.h2)
     }
 
     /// What a live member adds to the summary: suspicion does not show, since it passes or is told as a rumor.
     #[inline(never)]
     fn hash_item(&self, ix: usize) -> Item {
-        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
-        if let Some(slot) = self.slots.get(ix) {
-            hasher.write_u64(slot.id.0);
-            hasher.write_u32(slot.incarnation);
-            hasher.write_u32(slot.tags_version);
-        }
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = hasher.finish128().as_bytes();
-        Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])
+        let Some(slot) = self.slots.get(ix) else { return Item::ZERO };
+        let parts = [slot.id.0, u64::from(slot.incarnation) << 32 | u64::from(slot.tags_version)];
+        let parts = parts.map(u64::to_le_bytes);
+        Item::of(hash(self.key.as_bytes(), &[parts.as_flattened()]))
     }
 }
 

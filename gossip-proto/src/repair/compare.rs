@@ -3,12 +3,9 @@
 //! Knows: how to digest a part of a tree with a salt, and what follows from the other's digests. Does not know: whose
 //! they are. The salt makes a collision of short digests hide a difference once, not for ever.
 
-use core::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
-
 use crate::config::SwarmKey;
-use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
+use crate::hash::hash;
+use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
 use crate::slab::scope::Scope;
 use crate::wire::{Digests, Items};
 
@@ -182,11 +179,8 @@ impl Tree<'_> {
     }
 
     fn digest(&self, sum: &Sum, salt: u16) -> u32 {
-        let mut hasher = SipHasher13::new_with_key(self.key.as_bytes());
-        hasher.write(&sum.sum.to_bytes());
-        hasher.write_u32(sum.count);
-        hasher.write_u32(salt.into());
-        hasher.finish() as u32
+        let parts: [&[u8]; _] = [&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()];
+        hash(self.key.as_bytes(), &parts).h1 as u32
     }
 
     fn item_digest(&self, ix: usize, salt: u16) -> u32 {
@@ -196,11 +190,7 @@ impl Tree<'_> {
 
 /// 64 bits over a whole table, the same on every node that holds the same.
 pub(crate) fn root_digest(key: &SwarmKey, sum: &Sum) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(key.as_bytes());
-    let item: Item = sum.sum;
-    hasher.write(&item.to_bytes());
-    hasher.write_u32(sum.count);
-    hasher.finish()
+    hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes()]).h1
 }
 
 /// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.

@@ -3,9 +3,7 @@
 //! Knows: keyed SipHash-1-3-128; the key is the swarm's, so that all its nodes agree and a stranger cannot aim.
 //! Does not know: the tree.
 
-use core::hash::Hasher;
-
-use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
+use siphasher::sip128::Hash128;
 
 use super::entry::Kind;
 use super::parts::split;
@@ -65,17 +63,17 @@ impl StateHash {
 
     /// What an entry adds to the summary: its key, and all of every version.
     pub(super) fn item(&self, record: Record<'_>) -> Item {
-        item(&self.items, &[record.0])
+        self.item_of(&[record.0])
     }
 
     /// The same of a record in parts.
     pub(super) fn item_of(&self, parts: &[&[u8]]) -> Item {
-        item(&self.items, parts)
+        Item::of(crate::hash::hash(&self.items, parts))
     }
 
     /// What a window adds to the summary of messages: its name, and what was seen or is over.
     pub(super) fn window(&self, name: Key, known: u64) -> Item {
-        item(&self.items, &[&name.to_bytes(), &known.to_le_bytes()])
+        self.item_of(&[&name.to_bytes(), &known.to_le_bytes()])
     }
 }
 
@@ -90,17 +88,6 @@ pub(super) fn topic(key: &[u8]) -> Option<&[u8]> {
     key.iter().position(|&byte| byte == b'/').and_then(|end| key.get(..end))
 }
 
-fn item(key: &[u8; 16], parts: &[&[u8]]) -> Item {
-    let mut hasher = SipHasher13::new_with_key(key);
-    parts.iter().for_each(|part| hasher.write(part));
-    let hash = hasher.finish128();
-    let [a, b, c, d, e, f, g, h] = hash.h1.to_le_bytes();
-    let [i, j, k, l, ..] = hash.h2.to_le_bytes();
-    Item::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l])
-}
-
 fn hash(key: &[u8; 16], bytes: &[u8]) -> Hash128 {
-    let mut hasher = SipHasher13::new_with_key(key);
-    hasher.write(bytes);
-    hasher.finish128()
+    crate::hash::hash(key, &[bytes])
 }

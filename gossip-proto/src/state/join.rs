@@ -14,16 +14,13 @@
 //! When full: a join is at most as long as both values together, and needs that room beside the old record; if it is not
 //! there, the new version is refused and nothing changed. Counters, which join here, are short.
 
-use core::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
-
 use super::counter::Part;
 use super::entry::Kind;
 use super::merge::Plan;
 use super::record::{self, Record};
 use super::store::{Merged, Outcome, Refused, Store};
 use super::version::{ContextBytes, Version, pairs};
+use crate::hash::hash;
 use crate::slab::index::Key;
 use crate::wire::{Context, Seen};
 
@@ -82,9 +79,7 @@ pub(super) fn bury(held: Option<Version<'_>>) -> ContextBytes {
 
 /// Which value was ended; the same on every node.
 fn digest(value: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(value);
-    hasher.finish()
+    hash(&[0; 16], &[value]).h1
 }
 
 impl Store<'_> {

@@ -8,15 +8,12 @@
 //! The check tells swarms apart, finds damage that the transport lets through, and refuses what was meant for another
 //! node; it is no protection against whoever knows the swarm's name. The sealed profile will take its place.
 
-use core::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
-
 use super::codec;
 use super::message::Message;
 use crate::addr::NodeId;
 use crate::config::SwarmKey;
 use crate::error::Rejected;
+use crate::hash::hash;
 
 /// What opens and closes datagrams: the swarm's key, and whose node this is.
 #[derive(Clone, Copy, Debug)]
@@ -168,11 +165,7 @@ pub(crate) fn wrap(buf: &mut [u8], len: usize, header: &Header, to: NodeId) -> O
 }
 
 fn check(key: &SwarmKey, first: u8, destination: NodeId, body: &[u8]) -> u32 {
-    let mut hasher = SipHasher13::new_with_key(key.as_bytes());
-    hasher.write(body);
-    hasher.write_u64(destination.0);
-    hasher.write_u8(first);
-    hasher.finish() as u32
+    hash(key.as_bytes(), &[body, &destination.0.to_le_bytes(), &[first]]).h1 as u32
 }
 
 /// Writes the names of a datagram's messages, for people; it checks nothing.

@@ -4,6 +4,8 @@
 
 use core::ops::{Add, Sub};
 
+use siphasher::sip128::Hash128;
+
 /// What the index is ordered by: hash of the topic, then hash of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(super) [u32; 3]);
@@ -136,6 +138,12 @@ impl Prefix {
 impl Item {
     pub(crate) const ZERO: Self = Self([0; 3]);
 
+    /// The first 96 bits of a hash.
+    pub(crate) fn of(hash: Hash128) -> Self {
+        Self([hash.h1 as u32, (hash.h1 >> 32) as u32, hash.h2 as u32])
+    }
+
+    #[cfg(test)]
     pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         Self([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes))
