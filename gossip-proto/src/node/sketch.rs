@@ -121,6 +121,7 @@ impl Node<'_> {
     }
 
     fn take_cells(&mut self, context: &Context, peer: usize, (first, end): (u16, u16), cells: Many<'_, CELL_LEN>) {
+        self.release_list(peer);
         let (store, from, ours) = (&self.store, (peer, context.root), (self.store.sketch(), self.root));
         let weigh = |key: Short| store.weigh(key);
         let gathered = self.exchange.take(from, first.into(), end.into(), cells.iter(), ours, weigh);
@@ -141,7 +142,16 @@ impl Node<'_> {
         self.store.weigh(key)
     }
 
+    /// Frees the list for this member from whom it serves if no row says so any more: nothing would ever come of it.
+    fn release_list(&mut self, peer: usize) {
+        let served = self.exchange.served().filter(|served| *served != peer);
+        if let Some(served) = served.filter(|served| !self.replies.has_chores(*served)) {
+            self.exchange.drop_list(served);
+        }
+    }
+
     fn add_chore(&mut self, peer: usize, chore: Chore) {
+        self.release_list(peer);
         if self.exchange.add(peer, chore) {
             self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
         } else {

@@ -220,6 +220,11 @@ impl Replies {
         self.rows.retain(|row| row.to() != to);
     }
 
+    /// Whether a member is owed what an exchange of sketches found.
+    pub(crate) fn has_chores(&self, to: usize) -> bool {
+        self.rows.iter().any(|row| row.to() == to && row.task == Task::Chores)
+    }
+
     /// How many runs of large values are owed to a member.
     pub(crate) fn chunks_to(&self, to: usize) -> usize {
         self.rows.iter().filter(|row| row.to() == to && matches!(row.task, Task::Chunks { .. })).count()

@@ -241,11 +241,21 @@ impl<'a> Exchange<'a> {
         if !sketch::POSSIBLE {
             return;
         }
-        if self.to == Some(peer) {
-            (self.to, self.len, self.done) = (None, 0, 0);
-        }
+        self.drop_list(peer);
         if self.from.is_some_and(|(from, _)| from == peer) {
             self.reset();
+        }
+    }
+
+    /// Whom the list is for.
+    pub(crate) fn served(&self) -> Option<usize> {
+        if sketch::POSSIBLE { self.to } else { None }
+    }
+
+    /// Forgets what a member is owed.
+    pub(crate) fn drop_list(&mut self, peer: usize) {
+        if self.to == Some(peer) {
+            (self.to, self.len, self.done) = (None, 0, 0);
         }
     }
 

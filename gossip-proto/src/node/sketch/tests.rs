@@ -1,8 +1,9 @@
 use std::vec;
 use std::vec::Vec;
 
+use crate::repair::Chore;
 use crate::rng::Rng;
-use crate::slab::sketch::{CELLS, ESTIMATE_LEN};
+use crate::slab::sketch::{CELLS, ESTIMATE_LEN, Short};
 use crate::wire::{Digests, Envelope, Header, Items, Many, MemberItem, Message, Sketch, Table, Writer, close};
 use crate::{Addr, Config, Instant, Node, NodeId, Seed, Storage};
 
@@ -115,4 +116,30 @@ fn a_liar_costs_little_and_stops_nobody() {
     assert!(failed > 0, "what led to nothing is counted");
     // A whole sketch is in 12 datagrams, a stream in 8.
     assert!(to_liar <= 12 * lies, "{to_liar} datagrams for {lies} lies");
+}
+
+/// What is owed to one whose row found no place, or was dropped, is in nobody's way.
+#[test]
+fn a_list_that_nobody_waits_for_gives_way() {
+    let mut a = node(1);
+    a.plant(b"t/1", b"value", 2, 7);
+    a.planted();
+    let now = Instant::from_micros(1);
+    let [lost, waiting] = [2, 3].map(|id| a.members.insert(NodeId(id), addr(NodeId(id))).unwrap().0);
+    let key = Short::of(a.store.key_hash(0));
+    assert!(a.exchange.add(lost, Chore::Send(key)), "as if its row had been dropped");
+
+    let topic = key.topic();
+    let keys = key.0.to_le_bytes();
+    let want = Sketch::Want { topic, keys: Many::Wire(&keys[..3]) };
+    let header = Header { id: NodeId(3), incarnation: 0, root: 0, load: 0 };
+    let mut buf = vec![0; 256];
+    let mut writer = Writer::new(&mut buf, &header).unwrap();
+    writer.push(&Message::Sketch(want), usize::MAX).unwrap();
+    let len = writer.len();
+    let envelope = Envelope { key: Config::lan("liar").swarm, own: NodeId(3) };
+    let mut datagram = close(&mut buf, len, &envelope, Some(NodeId(1))).to_vec();
+    a.handle_datagram(now, addr(NodeId(3)), &mut datagram).unwrap();
+    assert_eq!(a.exchange.next(waiting), Some(Chore::Send(key)));
+    assert_eq!(a.stats().replies_dropped, 0);
 }
