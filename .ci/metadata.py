@@ -1,10 +1,9 @@
 """Answers two questions from `cargo metadata`.
 
-features PACKAGE           every set of its features that is checked: none, each, each pair, and all
+features PACKAGE           every set of its features that is checked: none, each, all, and all but each that stands for itself
 msrv VERSION PACKAGE ...   fails when a locked dependency of these packages does not say that it builds with VERSION
 """
 
-import itertools
 import json
 import subprocess
 import sys
@@ -18,9 +17,10 @@ def metadata(*flags):
 def features(name):
     package = next(p for p in metadata("--no-deps")["packages"] if p["name"] == name)
     names = [feature for feature in sorted(package["features"]) if feature != "default"]
-    sets = [c for size in (0, 1, 2) for c in itertools.combinations(names, size)]
-    if len(names) > 2:
-        sets.append(tuple(names))
+    # A feature that others are made of adds nothing of its own, and would bring back what is left out.
+    made = {name for name in names if any(part in names for part in package["features"][name])}
+    single = [name for name in names if name not in made]
+    sets = [[], *([name] for name in names), names, *([name for name in single if name != out] for out in single)]
     for chosen in sets:
         print(",".join(chosen))
 

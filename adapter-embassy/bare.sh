@@ -47,7 +47,7 @@ ports() {
     local target
     for target in "${PORTS[@]}"; do
         echo "+ gossip-embassy for $target"
-        OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "$target" check --locked -p gossip-embassy --lib --features defmt,large,catchup,messages
+        OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "$target" check --locked -p gossip-embassy --lib --features defmt,full
     done
     OUT="$OUT/ports" RUSTFLAGS="-D warnings" bare "${PORTS[0]}" check --locked -p gossip-embassy --lib
 }
@@ -67,7 +67,7 @@ sizes() {
     local core="$OUT/bare/thumbv6m-none-eabi/release/thumb" firmware="$OUT/bare/$IMAGE_TARGET/release/gossip-firmware"
     local part full
     echo "the core with parts that may be left out, thumbv6m:"
-    for part in large catchup messages full; do
+    for part in large catchup messages kinds interest relay sleep receipts siblings skew full; do
         bare thumbv6m-none-eabi build --quiet --locked --manifest-path .ci/thumb/Cargo.toml --features "$part"
         printf '   %-8s flash %d bytes, MEMORY and NODE %d\n' "$part" "$(flash "$core")" "$(ram "$core")"
     done

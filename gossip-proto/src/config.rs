@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::hash::hash;
+use crate::settings::Settings;
 use crate::time::micros;
 
 /// The parameters of a node. Start from [`Config::lan`] or [`Config::embedded`] and change single fields.
@@ -84,17 +85,60 @@ pub struct Config {
     pub without: Without,
 }
 
-/// Parts that a simulated node lacks: to see how nodes fare among others that were built with fewer features.
-#[cfg(feature = "sim")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Without {
-    /// Feature `large`.
-    pub large: bool,
-    /// Feature `catchup`.
-    pub catchup: bool,
-    /// Feature `messages`.
-    pub messages: bool,
+/// What a node may be built without, each with its feature, and with what asks whether a node has it: a constant, but in
+/// the simulator.
+macro_rules! parts {
+    ($($part:ident, $feature:literal, $has:ident: $what:literal;)*) => {
+        /// Parts that a simulated node lacks: to see how nodes fare among others that were built with fewer features.
+        #[cfg(feature = "sim")]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub struct Without {
+            $(
+                #[doc = concat!("Feature `", $feature, "`.")]
+                pub $part: bool,
+            )*
+        }
+
+        #[cfg(feature = "sim")]
+        impl Without {
+            /// Nothing: a whole node.
+            pub const NONE: Self = Self { $($part: false,)* };
+            /// All that a node may be built without.
+            pub const ALL: Self = Self { $($part: true,)* };
+        }
+
+        parts!(@has Config { $($feature, $part, $has: $what;)* });
+        parts!(@has Settings { $($feature, $part, $has: $what;)* });
+    };
+    (@has $choices:ident { $($feature:literal, $part:ident, $has:ident: $what:literal;)* }) => {
+        impl $choices {
+            $(
+                #[doc = concat!("Whether this node ", $what, ".")]
+                #[allow(dead_code, reason = "rooms without a configuration ask for the feature itself")]
+                #[inline(always)]
+                pub(crate) fn $has(&self) -> bool {
+                    #[cfg(feature = "sim")]
+                    return !self.without.$part;
+                    #[cfg(not(feature = "sim"))]
+                    return cfg!(feature = $feature);
+                }
+            )*
+        }
+    };
+}
+
+parts! {
+    large, "large", has_large: "announces, pulls and serves values larger than a datagram";
+    catchup, "catchup", has_catchup: "fetches and serves in lanes what a newcomer lacks";
+    messages, "messages", has_messages: "publishes, keeps and passes on messages";
+    kinds, "kinds", has_kinds: "holds entries whose values join";
+    interest, "interest", has_interest: "may want less than all entries";
+    relay, "relay", has_relay: "passes datagrams on, and reaches others through relays";
+    sleep, "sleep", has_sleep: "announces when it sleeps";
+    receipts, "receipts", has_receipts: "asks who holds its writes";
+    siblings, "siblings", has_siblings: "holds entries of several values";
+    skew, "skew", has_skew: "tells whose clock is wrong, and corrects its stamps";
 }
 
 /// How an application joins two values of [`Kind::App`](crate::Kind::App): a function of the kind's number, the two
@@ -334,33 +378,6 @@ impl Config {
             .iter()
             .find(|(_, value, min, max)| value < min || value > max)
             .map_or(Ok(()), |&(field, value, min, max)| Err(ConfigError::Field { field, value, min, max }))
-    }
-
-    /// Whether this node announces, pulls and serves values larger than a datagram.
-    #[inline(always)]
-    pub(crate) fn has_large(&self) -> bool {
-        #[cfg(feature = "sim")]
-        return !self.without.large;
-        #[cfg(not(feature = "sim"))]
-        return cfg!(feature = "large");
-    }
-
-    /// Whether this node fetches and serves in lanes what a newcomer lacks.
-    #[inline(always)]
-    pub(crate) fn has_catchup(&self) -> bool {
-        #[cfg(feature = "sim")]
-        return !self.without.catchup;
-        #[cfg(not(feature = "sim"))]
-        return cfg!(feature = "catchup");
-    }
-
-    /// Whether this node publishes, keeps and passes on messages.
-    #[inline(always)]
-    pub(crate) fn has_messages(&self) -> bool {
-        #[cfg(feature = "sim")]
-        return !self.without.messages;
-        #[cfg(not(feature = "sim"))]
-        return cfg!(feature = "messages");
     }
 }
 

@@ -58,7 +58,7 @@ pub enum PutError {
         max: usize,
     },
     /// The key is held with another kind, deleted or not; or the kind is written by other verbs (counters, sets), or
-    /// joins by a function that [`Config::merge`](crate::Config::merge) does not give.
+    /// joins by a function that [`Config::merge`](crate::Config::merge) does not give, or is of a feature that is off.
     Kind,
     /// The key's hash is that of another key (2^-96): choose another key.
     Collision,

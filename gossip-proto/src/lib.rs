@@ -25,6 +25,7 @@ mod memory;
 mod node;
 mod repair;
 mod rng;
+mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod slab;

@@ -91,8 +91,10 @@ impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, 
         let Memory { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = memory;
         members.fill(MemberSlot::EMPTY);
         member_cells.fill(Cell::EMPTY);
+        member_rows.fill(Row::EMPTY);
         entries.fill(EntrySlot::EMPTY);
         entry_cells.fill(Cell::EMPTY);
+        entry_rows.fill(Row::EMPTY);
         Self {
             members: Slice::Lent(members),
             member_cells: Slice::Lent(member_cells),

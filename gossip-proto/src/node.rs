@@ -37,8 +37,9 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Exchange, FIRST_MAX, Lanes, Pulls, Receipts, Replies, Session};
+use crate::repair::{Exchange, FIRST_MAX, Lanes, Pulls, Receipts, Replies, Session, TABLES};
 use crate::rng::{Rng, Seed};
+use crate::settings::Settings;
 use crate::slab::queue::Queue;
 use crate::spread::{Budget, Credits, Rounds};
 #[cfg(feature = "messages")]
@@ -51,7 +52,7 @@ use crate::wire::{Envelope, Table};
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
 use guests::Guests;
-use interest::Shedding;
+use interest::Sheddings;
 use lifetimes::Floor;
 pub use receipts::Holders;
 pub use saved::SavedLife;
@@ -196,11 +197,11 @@ pub struct Node<'a> {
     rng: Rng,
     stats: Stats,
     clock: Clock,
-    config: Config,
+    config: Settings,
     budget: Budget,
-    sessions: [Session; 3],
+    sessions: [Session; TABLES],
     floor: Floor,
-    shedding: Shedding,
+    shedding: Sheddings,
     replies: Replies,
     direct: Queue<Direct, DIRECT_MAX>,
     prober: Prober,
@@ -266,7 +267,7 @@ impl<'a> Node<'a> {
         seed: Seed,
     ) -> Result<Self, ConfigError> {
         let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
-        let mut node = Self::assemble(id, config, members, store, exchange, lanes, rng);
+        let mut node = Self::assemble(id, &config, members, store, exchange, lanes, rng);
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -297,7 +298,7 @@ impl<'a> Node<'a> {
         seed: &Seed,
     ) -> Result<&'p mut Self, ConfigError> {
         let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage, seed)?;
-        let node = place.write(Self::assemble(id, config, members, store, exchange, lanes, rng));
+        let node = place.write(Self::assemble(id, &config, members, store, exchange, lanes, rng));
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }
@@ -348,7 +349,7 @@ impl<'a> Node<'a> {
     #[inline(always)]
     fn assemble(
         id: NodeId,
-        config: Config,
+        config: &Config,
         members: Members<'a>,
         store: Store<'a>,
         exchange: Exchange<'a>,
@@ -379,7 +380,7 @@ impl<'a> Node<'a> {
             replies: Replies::default(),
             guests: Guests::default(),
             receipts: Receipts::default(),
-            shedding: Shedding::default(),
+            shedding: Sheddings::default(),
             pulls: Pulls::default(),
             sessions: Session::ALL,
             exchange,
@@ -410,7 +411,7 @@ impl<'a> Node<'a> {
             },
             converged: true,
             since: Instant::ZERO,
-            config,
+            config: Settings::new(config),
         }
     }
 
@@ -490,7 +491,7 @@ impl<'a> Node<'a> {
         if let Some(event) = self.poll_skew() {
             return Some(event);
         }
-        if core::mem::take(&mut self.shedding.untold) {
+        if self.shedding.first_mut().is_some_and(|shedding| core::mem::take(&mut shedding.untold)) {
             return Some(Event::Shed);
         }
         if self.told.caught_up == Some(true) {
@@ -544,7 +545,7 @@ impl<'a> Node<'a> {
         self.lifecycle = Lifecycle::Leaving;
         self.members.update(OWN, |slot| slot.state = MemberState::Left);
         self.timers = Timers::default();
-        (self.rest, self.waking, self.shedding) = (None, 0, Shedding::default());
+        (self.rest, self.waking, self.shedding) = (None, 0, Sheddings::default());
         self.drop_forwards();
         self.sessions = Session::ALL;
         self.replies = Replies::default();
@@ -692,10 +693,10 @@ impl<'a> Node<'a> {
         self.lifecycle
     }
 
-    /// The configuration that the node was made with.
+    /// The configuration that the node was made with, its times as whole numbers of µs, and of seconds where they are long.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Config {
+        self.config.config(self.envelope.key, self.rounds.interval_max(), self.clock.skew_max())
     }
 
     /// The counters.

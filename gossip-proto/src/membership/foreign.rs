@@ -8,6 +8,7 @@
 use super::rules::{Report, newer};
 use super::slot::MemberState;
 use crate::addr::{Addr, NodeId};
+use crate::slab::SCARCE;
 use crate::slab::queue::Queue;
 use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Message};
@@ -18,8 +19,8 @@ struct Rumor {
     id: NodeId,
     incarnation: u32,
     state: MemberState,
-    by: NodeId,
-    addr: Addr,
+    /// Where it is, if it is said to be alive; else who accuses it: its id, in the place of an address.
+    of: Addr,
     left: u8,
 }
 
@@ -37,6 +38,7 @@ impl Foreign {
     /// Takes in what was said of a stranger, to be passed on so many times.
     pub(crate) fn report(&mut self, now: Instant, report: &Report, left: u8) -> bool {
         let Report { id, incarnation, state, by } = *report;
+        let of = Addr::new(&by.0.to_le_bytes()).unwrap_or_default();
         // Who else suspects it makes the suspicion shorter: four of them are passed on, as many as can be of use.
         let voice = if state == MemberState::Suspect { by.0 as u8 & 3 } else { 0 };
         if !self.is_new(now, id, incarnation, state, voice) {
@@ -46,10 +48,10 @@ impl Foreign {
             Some(rumor) => {
                 let same = incarnation == rumor.incarnation;
                 if newer(incarnation, rumor.incarnation) || same && state >= rumor.state {
-                    *rumor = Rumor { incarnation, state, by, left, ..*rumor };
+                    *rumor = Rumor { id, incarnation, state, of, left };
                 }
             }
-            None => self.push(Rumor { id, incarnation, state, by, addr: Addr::NONE, left }),
+            None => self.push(Rumor { id, incarnation, state, of, left }),
         }
         true
     }
@@ -80,7 +82,7 @@ impl Foreign {
     pub(crate) fn alive(&mut self, now: Instant, item: &MemberItem<'_>, news: bool, left: u8) -> bool {
         let MemberItem { id, incarnation, addr, .. } = *item;
         let state = MemberState::Alive;
-        let rumor = Rumor { id, incarnation, state, by: id, addr, left };
+        let rumor = Rumor { id, incarnation, state, of: addr, left };
         let newest = match self.rumors.iter_mut().find(|rumor| rumor.id == id) {
             Some(said) => {
                 let newer = newer(incarnation, said.incarnation);
@@ -105,7 +107,8 @@ impl Foreign {
     /// The next rumor to pass on.
     pub(crate) fn message(&self) -> Option<Message<'static>> {
         let rumor = self.rumors.iter().find(|rumor| rumor.left > 0)?;
-        let Rumor { id, incarnation, by, addr, .. } = *rumor;
+        let Rumor { id, incarnation, of: addr, .. } = *rumor;
+        let by = NodeId(u64::from_le_bytes(addr.as_bytes().first_chunk().copied().unwrap_or_default()));
         let accusation = Accusation { id, incarnation, by };
         Some(match rumor.state {
             // Without its tags: who holds it has them, or finds that they are missing.
@@ -149,4 +152,4 @@ impl Foreign {
 /// How long one filter is in use, in ticks: 30 s, longer than any rumor lives.
 const PERIOD: u32 = 458;
 /// How many rumors about strangers are kept: in a swarm that large few die at once, and each is told for some seconds.
-const RUMORS_MAX: usize = 8;
+const RUMORS_MAX: usize = if SCARCE { 6 } else { 8 };

@@ -11,7 +11,9 @@ use crate::error::JoinError;
 /// The contacts of a node, kept for life.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
-    addrs: heapless::Vec<Contact, CONTACTS_MAX>,
+    held: heapless::Vec<(Addr, NodeId), CONTACTS_MAX>,
+    /// Of whom the id is known: a bit for each.
+    named: u8,
     tries: u8,
     next: u8,
 }
@@ -29,10 +31,10 @@ impl Contacts {
             return Err(JoinError::NoAddress);
         }
         self.tries = 0;
-        if self.addrs.iter().any(|known| known.addr == contact) {
+        if self.held.iter().any(|(known, _)| *known == contact) {
             return Ok(());
         }
-        self.addrs.push(Contact { addr: contact, id: None }).map_err(|_| JoinError::TooManyContacts)
+        self.held.push((contact, NodeId(0))).map_err(|_| JoinError::TooManyContacts)
     }
 
     /// How long to wait before the contacts are asked again: doubles from 100 ms to 5 s, guesses that bridge a slow
@@ -44,20 +46,22 @@ impl Contacts {
 
     /// The next contact in turn.
     pub(crate) fn next(&mut self) -> Option<Contact> {
-        let addr = self.addrs.get(usize::from(self.next) % self.addrs.len().max(1)).copied();
+        let place = usize::from(self.next) % self.held.len().max(1);
         self.next = self.next.wrapping_add(1);
-        addr
+        let (addr, id) = *self.held.get(place)?;
+        Some(Contact { addr, id: (self.named >> place & 1 == 1).then_some(id) })
     }
 
     /// Notes who answers at an address.
     pub(crate) fn answered(&mut self, addr: Addr, id: NodeId) {
-        if let Some(contact) = self.addrs.iter_mut().find(|contact| contact.id != Some(id) && contact.addr == addr) {
-            contact.id = Some(id);
+        if let Some((place, held)) = self.held.iter_mut().enumerate().find(|(_, held)| held.0 == addr) {
+            held.1 = id;
+            self.named |= 1 << place;
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.addrs.is_empty()
+        self.held.is_empty()
     }
 }
 

@@ -20,7 +20,7 @@ use core::time::Duration;
 pub(crate) use foreign::Foreign;
 pub(crate) use health::Health;
 pub(crate) use join::{CONTACTS_MAX, Contacts};
-pub(crate) use paths::{Paths, Turn};
+pub(crate) use paths::{POSSIBLE as PATHS_POSSIBLE, Paths, Turn};
 pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};
 pub(crate) use rules::{CONFIRMATIONS_MAX, Report, Verdict, accept_alive, accept_report, newer, plausible};
 pub(crate) use slot::MemberSlot;

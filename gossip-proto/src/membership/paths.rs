@@ -10,6 +10,9 @@ use crate::addr::NodeId;
 use crate::slab::Ix;
 use crate::slab::queue::Queue;
 
+/// Whether a node can have paths at all: what only they need is left out where it cannot.
+pub(crate) const POSSIBLE: bool = cfg!(feature = "relay");
+
 /// The targets that are looked after.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
@@ -100,7 +103,7 @@ impl Paths {
 }
 
 /// How many members are looked after at once: a guess; who cannot reach more needs another network.
-const DOUBTS_MAX: usize = 8;
+const DOUBTS_MAX: usize = if POSSIBLE { 8 } else { 0 };
 /// How many direct pings in a row stay unanswered before a path is taken. The first is a probe, which is four of them: at
 /// 20 % loss each way 2 of 1,000 probes lead to a path that is not needed, which the next answer ends.
 const MISSES_MAX: u8 = 3;

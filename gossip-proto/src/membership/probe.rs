@@ -6,9 +6,10 @@
 
 use super::slot::MemberSlot;
 use super::table::{Members, OWN};
-use crate::addr::{Addr, NodeId};
+use crate::addr::NodeId;
 use crate::rng::Rng;
 use crate::slab::queue::Queue;
+use crate::slab::{Ix, SCARCE};
 use crate::time::Instant;
 
 /// The probe room.
@@ -40,8 +41,9 @@ struct Probe {
 /// A probe on behalf of another node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relay {
-    pub(crate) asker: Addr,
-    pub(crate) asker_id: NodeId,
+    /// The slot of the asker, or its number as a guest; and the low bits of its id, as of an errand.
+    pub(crate) asker: Ix,
+    pub(crate) check: u16,
     /// The number that the asker waits for.
     pub(crate) asked: u32,
     /// The number that the target was sent.
@@ -120,6 +122,11 @@ impl Prober {
         self.current.is_some_and(|probe| probe.number == number)
     }
 
+    /// Whom the probe with this number is of, while it is under way.
+    pub(crate) fn target(&self, number: u32) -> Option<NodeId> {
+        self.current.filter(|probe| probe.number == number).map(|probe| probe.target)
+    }
+
     /// Notes that a relay was asked.
     pub(crate) fn asked(&mut self) {
         if let Some(probe) = &mut self.current {
@@ -179,6 +186,11 @@ impl Prober {
         Some(*relay)
     }
 
+    /// Whether somebody waits for an answer.
+    pub(crate) fn relays_for(&self, asker: usize) -> bool {
+        self.relays.iter().any(|relay| relay.asker as usize == asker && relay.nack_at < Instant::NEVER)
+    }
+
     /// When the next one is overdue.
     pub(crate) fn next_overdue(&self) -> Option<Instant> {
         self.relays.iter().map(|relay| relay.nack_at).filter(|at| *at < Instant::NEVER).min()
@@ -194,5 +206,5 @@ pub(crate) fn rtt_units(rtt: u64) -> u16 {
 /// four pings all fail in 1.7 % of probes, one fails in 36 %. Two more pings while relays try leave 0.2 %.
 pub(crate) const PINGS_MAX: u8 = 4;
 /// How many probes on behalf of others are remembered: with three askers per failing probe, more than any node meets
-/// within a probe's time unless most of the swarm fails at once.
-const RELAYS: usize = 8;
+/// within a probe's time unless most of the swarm fails at once; where memory is scarce, those of one and one more.
+const RELAYS: usize = if SCARCE { 4 } else { 8 };

@@ -64,7 +64,7 @@ pub(crate) struct MemberSlot {
     /// When its entries were last known to be ours, in seconds since 1970; 0: never (rule R3).
     pub(crate) level: u32,
     /// In which epoch of our root it told the same.
-    pub(super) agreed_epoch: u32,
+    pub(super) agreed_epoch: u16,
     /// Until when it sleeps, as it announced; zero or past: it is awake.
     pub(crate) asleep: Tick,
     /// The last round trip, in 100 µs; zero before the first.

@@ -9,6 +9,7 @@
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
+use super::paths::POSSIBLE as PATHS_POSSIBLE;
 use super::quorum::Tally;
 use super::slot::{Changed, Hot, MemberSlot, MemberState, Told};
 use crate::addr::{Addr, NodeId};
@@ -43,7 +44,7 @@ pub(crate) struct Members<'a> {
     /// How many of them, at the front of the permutation, this pass has been over.
     passed: usize,
     /// The epoch of our own root, and how many peers have told the same root in it.
-    epoch: u32,
+    epoch: u16,
     agreeing: usize,
     /// A member was forgotten before the application was told the last of it.
     lagged: bool,
@@ -253,7 +254,12 @@ impl<'a> Members<'a> {
 
     /// Begins a new epoch of our own root: nobody is known to agree with it yet.
     pub(crate) fn new_epoch(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1).max(1);
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            // The numbers begin anew: nobody may seem to agree since the last time.
+            self.slots.iter_mut().for_each(|slot| slot.agreed_epoch = 0);
+            self.epoch = 1;
+        }
         self.agreeing = 0;
     }
 
@@ -444,6 +450,9 @@ impl<'a> Members<'a> {
 
     /// The relay through which a member is reached, if it is not reached directly and the relay still serves.
     pub(crate) fn via(&self, ix: usize) -> Option<usize> {
+        if !PATHS_POSSIBLE {
+            return None;
+        }
         let relay = self.get(ix)?.via.get()?;
         let slot = self.get(relay).filter(|slot| slot.is_live() && slot.via == Link::NONE)?;
         (relay != OWN && relay != ix).then_some(slot).map(|_| relay)
@@ -584,7 +593,7 @@ impl<'a> Members<'a> {
 
     /// Whether somebody is suspect: that one's deadline comes before those of the dead.
     pub(crate) fn has_suspects(&self) -> bool {
-        let first = self.deadlines.first_slots(&self.rows).next().and_then(|ix| self.slots.get(ix));
+        let first = self.deadlines.first_of(&self.rows, |_| true).and_then(|ix| self.slots.get(ix));
         first.is_some_and(|slot| slot.state == MemberState::Suspect)
     }
 
@@ -597,9 +606,9 @@ impl<'a> Members<'a> {
     fn spare_dead(&self) -> Option<usize> {
         let dead = self.index.len().saturating_sub(self.peers + 1);
         let kept = if self.sample { self.slots.len() / DEAD_KEPT_PART } else { 0 };
-        // Deadlines are of suspects and of those to be forgotten: look at few, for the first of the latter.
-        let due = self.deadlines.first_slots(&self.rows).take(if dead > kept { EVICT_LOOK } else { 0 });
-        { due }.find(|&ix| self.slots.get(ix).is_some_and(|slot| !slot.is_live()))
+        // Deadlines are of suspects and of those to be forgotten.
+        let gone = |ix: usize| self.slots.get(ix).is_some_and(|slot| !slot.is_live());
+        if dead > kept { self.deadlines.first_of(&self.rows, gone) } else { None }
     }
 
     /// How many members gave way since the last call.
@@ -675,5 +684,3 @@ const NEIGHBOR_LOOK: usize = 16;
 const EVICTED_MAX: usize = 4;
 /// The part of a sample that dead members keep: enough to find a lost half by, too few to make the sample smaller.
 const DEAD_KEPT_PART: usize = 16;
-/// How many deadlines are looked at for a dead member to forget: a guess that bounds the call.
-const EVICT_LOOK: usize = 16;

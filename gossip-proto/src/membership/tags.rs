@@ -2,7 +2,7 @@
 //!
 //! Knows: the encoding. Does not know: whose they are, nor where they are kept.
 
-use crate::slab::scope::Scope;
+use crate::slab::scope::{OwnScope, Scope};
 
 /// Writes tags into `buf`; `None` when they do not fit.
 pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Option<usize> {
@@ -18,7 +18,7 @@ pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'
 /// Writes a scope behind tags that take `len` bytes; the length of both, or `None` when it does not fit.
 ///
 /// It begins with a length that no tag has, so whoever reads tags stops there.
-pub(crate) fn append_scope(buf: &mut [u8], len: usize, scope: &Scope) -> Option<usize> {
+pub(crate) fn append_scope(buf: &mut [u8], len: usize, scope: &OwnScope) -> Option<usize> {
     if scope.is_all() {
         return Some(len);
     }

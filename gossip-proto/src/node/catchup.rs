@@ -9,7 +9,7 @@ use super::output::Filling;
 use super::rows::Rest;
 use crate::repair::{LANES_OPEN, LANES_POSSIBLE, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
 use crate::slab::index::{Key, Prefix};
-use crate::time::{Instant, micros};
+use crate::time::Instant;
 use crate::wire::{CatchUp, Message, Table};
 
 impl Node<'_> {
@@ -86,7 +86,7 @@ impl Node<'_> {
             self.owe(self.members.peer(position), Table::Entries, Task::Begin { datagrams, tag }, Prefix::ROOT, 0);
         }
         self.ask_for_runs();
-        let retry = self.members.peer(0).map_or(micros(self.config.probe_timeout), |ix| self.retry(ix));
+        let retry = self.members.peer(0).map_or(self.config.probe_timeout(), |ix| self.retry(ix));
         self.lanes.heard(now, retry * 2);
     }
 

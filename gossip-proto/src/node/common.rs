@@ -5,7 +5,7 @@
 use super::Node;
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
-use crate::repair::{Session, Tree, root_digest};
+use crate::repair::{Session, TABLES, Tree, root_digest};
 use crate::slab::index::Prefix;
 use crate::slab::scope::Scope;
 use crate::state::PutOptions;
@@ -84,12 +84,8 @@ impl Node<'_> {
     }
 
     pub(super) fn session(&mut self, table: Table) -> &mut Session {
-        let [members, entries, messages] = &mut self.sessions;
-        match table {
-            Table::Members => members,
-            Table::Entries => entries,
-            Table::Messages => messages,
-        }
+        // Without messages nobody asks for theirs.
+        &mut self.sessions[(table as usize).min(TABLES - 1)]
     }
 
     /// A table as it is compared with a member: of entries, what both want.
@@ -99,7 +95,7 @@ impl Node<'_> {
             Table::Entries => (self.store.index(), self.store.cells(), self.scope_with(peer)),
             Table::Messages => (self.store.windows(), self.store.cells(), Scope::ALL),
         };
-        Tree { index, cells, key: &self.config.swarm, scope }
+        Tree { index, cells, key: &self.envelope.key, scope }
     }
 
     /// The digest of a table as it is compared with a member.
@@ -114,7 +110,7 @@ impl Node<'_> {
             Table::Entries => (self.store.index(), self.store.cells()),
             Table::Messages => (self.store.windows(), self.store.cells()),
         };
-        root_digest(&self.config.swarm, &index.root(cells))
+        root_digest(&self.envelope.key, &index.root(cells))
     }
 
     pub(super) fn view(&self, ix: usize) -> Member<'_> {

@@ -2,16 +2,17 @@
 //!
 //! Knows: small values. Does not know: what becomes of them.
 
-use crate::addr::{Addr, NodeId};
+use crate::slab::Ix;
 use crate::slab::index::Key;
 use crate::time::{Instant, Tick};
 
 /// Something to say to one address, be it a member's or not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direct {
-    pub(super) to: Addr,
-    /// Whom the datagram is bound to, if it is known who is there.
-    pub(super) id: Option<NodeId>,
+    /// The slot of the member who is there, or the number of the guest.
+    pub(super) to: Ix,
+    /// The low bits of the member's id: the slot may pass to somebody else.
+    pub(super) check: u16,
     pub(super) what: Errand,
 }
 
@@ -20,13 +21,9 @@ pub(super) enum Errand {
     Ping(u32),
     Ack(u32),
     Nack(u32),
-    PingReq {
-        number: u32,
-        target: NodeId,
-    },
+    /// Of the target of the probe with this number.
+    PingReq(u32),
     Join,
-    /// Which entry's stamp is too far ahead.
-    Ahead(Key),
     /// What we know of the one who is there, and where we see it.
     Tell,
     Seen,

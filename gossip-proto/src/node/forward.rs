@@ -5,14 +5,17 @@
 //! passes on without looking inside. Probes and their answers always go directly, so that they show when the path is not
 //! needed any more. The destination takes the sender's word for what it says, and the relay's for nothing.
 //!
+//! Without feature `relay` a node makes no paths and passes nothing on, which is counted: its pings for others still show
+//! who lives. What is passed on to it, it takes in.
+//!
 //! When full: a relay keeps [`FORWARDS_MAX`] datagrams, in the bytes that tags use; a further one is dropped and counted,
 //! as any datagram may be lost.
 
-use super::input::Context;
+use super::input::{Context, check};
 use super::output::{Destination, Filling};
 use super::{Direct, Errand, Node};
 use crate::addr::{Addr, NodeId};
-use crate::membership::{MemberSlot, MemberState, OWN, Turn};
+use crate::membership::{MemberSlot, MemberState, OWN, PATHS_POSSIBLE as POSSIBLE, Turn};
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
 use crate::slab::queue::Queue;
@@ -46,7 +49,7 @@ impl Node<'_> {
             if !context.forwarded {
                 self.direct_works(target);
             }
-        } else if let Some(relay) = context.peer {
+        } else if let Some(relay) = context.peer.filter(|_| self.config.has_relay()) {
             if self.paths.doubt(target, relay, number) {
                 self.take_path(target, relay);
             }
@@ -67,12 +70,15 @@ impl Node<'_> {
 
     /// An ack that no probe waits for may be that of a direct ping to somebody who is reached by relays.
     pub(super) fn note_late_ack(&mut self, context: &Context, number: u32) {
-        if !context.forwarded && self.paths.is_answer(number, context.sender) {
+        if self.config.has_relay() && !context.forwarded && self.paths.is_answer(number, context.sender) {
             self.direct_works(context.sender);
         }
     }
 
     fn direct_works(&mut self, target: NodeId) {
+        if !self.config.has_relay() {
+            return;
+        }
         self.paths.settle(target);
         if let Some(slot) = self.members.find(target).and_then(|ix| self.members.get_mut(ix)) {
             slot.via = Link::NONE;
@@ -90,7 +96,7 @@ impl Node<'_> {
 
     /// Pings one of those whom relays reach, directly.
     pub(super) fn check_paths(&mut self) {
-        if self.paths.is_empty() {
+        if !self.config.has_relay() || self.paths.is_empty() {
             return;
         }
         let number = self.rng.secret() as u32;
@@ -110,6 +116,9 @@ impl Node<'_> {
 
     /// The relay to ping a member through: that of its path, or the one that reached it when direct pings did not.
     pub(super) fn relay_for(&self, ix: usize) -> Option<usize> {
+        if !self.config.has_relay() {
+            return None;
+        }
         let doubted = || {
             let relay = self.paths.relay_of(self.members.get(ix)?.id)?;
             self.members.get(relay).filter(|slot| slot.is_live() && relay != OWN && relay != ix).map(|_| relay)
@@ -121,7 +130,7 @@ impl Node<'_> {
     pub(super) fn ping_by_path(&mut self, target: NodeId, number: u32) -> bool {
         let relay = self.members.find(target).and_then(|ix| self.members.get(self.relay_for(ix)?));
         let Some((to, id)) = relay.map(|relay| (relay.addr, relay.id)) else { return false };
-        self.errand(to, Some(id), Errand::PingReq { number, target });
+        self.errand(to, Some(id), Errand::PingReq(number));
         true
     }
 
@@ -146,6 +155,9 @@ impl Node<'_> {
         header: &Header,
         to: &Destination,
     ) -> Option<(usize, NodeId)> {
+        if !POSSIBLE {
+            return None;
+        }
         let relay = self.members.get(to.via?)?.id;
         let target = to.id?;
         wire::close(buf.get_mut(wire::FORWARD_LEN_MAX..)?, len, &self.envelope, Some(target));
@@ -158,6 +170,10 @@ impl Node<'_> {
     /// Keeps a datagram to be passed on, if its sender is a member and its destination one that is reached directly.
     #[inline(never)]
     pub(super) fn keep_forward(&mut self, context: &Context, to: NodeId, payload: &[u8]) {
+        if !self.config.has_relay() {
+            self.stats.forward_refused += 1;
+            return;
+        }
         let known = self.members.find(to).and_then(|ix| Some((ix, self.members.get(ix)?)));
         let reached = known
             .filter(|(ix, slot)| *ix != OWN && slot.is_live() && slot.via == Link::NONE && !slot.sleeps(context.now));
@@ -175,6 +191,9 @@ impl Node<'_> {
     /// To whom the next datagram to be passed on goes, if it is its turn: every other datagram at most, if this node has
     /// something to say itself.
     pub(super) fn forward_to(&mut self, idle: bool) -> Option<usize> {
+        if !POSSIBLE {
+            return None;
+        }
         let turn = idle || !core::mem::replace(&mut self.forwards.last, false);
         let to = self.forwards.rows.first().filter(|_| turn).map(|forward| forward.to as usize);
         self.forwards.last = to.is_some();
@@ -183,6 +202,9 @@ impl Node<'_> {
 
     /// Writes the first datagram that is to be passed on to this destination.
     pub(super) fn fill_forward(&mut self, filling: &mut Filling<'_>) {
+        if !POSSIBLE {
+            return;
+        }
         let here = |forward: &Forward| Some(forward.to as usize) == filling.to.slot && filling.to.via.is_none();
         let Some(forward) = self.forwards.rows.first().copied().filter(here) else { return };
         let _ = self.forwards.rows.pop_front();
@@ -197,7 +219,7 @@ impl Node<'_> {
     }
 
     pub(super) fn has_forwards(&self) -> bool {
-        !self.forwards.rows.is_empty()
+        POSSIBLE && !self.forwards.rows.is_empty()
     }
 
     /// Forgets the first datagram to be passed on: its destination is gone, or not reached any more.
@@ -210,7 +232,7 @@ impl Node<'_> {
 
     /// Forgets them all.
     pub(super) fn drop_forwards(&mut self) {
-        while !self.forwards.rows.is_empty() {
+        while self.has_forwards() {
             self.drop_forward();
         }
     }
@@ -234,21 +256,27 @@ impl Node<'_> {
         self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr)
     }
 
-    /// An errand to an address, be it a member's or not.
-    pub(super) fn errand_destination(&self, direct: Direct) -> Destination {
-        let known = direct.id.and_then(|id| self.members.find(id));
-        let slot = known.filter(|ix| self.members.get(*ix).is_some_and(|slot| slot.addr == direct.to));
-        // What a member is owed goes where it is known to be.
-        let bare = self.is_bare(slot) || known != slot;
-        let round = !bare && slot.is_some() && slot == self.rounds.target();
-        let guest = || Some(self.members.capacity() + self.guests.find(direct.to, direct.id?)?);
-        let slot = if bare { slot } else { slot.or_else(guest) };
-        Destination { addr: direct.to, id: direct.id, slot, round, via: None, bare }
+    /// Where an errand goes; nowhere if the member is gone.
+    pub(super) fn errand_destination(&self, direct: Direct) -> Option<Destination> {
+        let ix = direct.to as usize;
+        let to = Destination { addr: Addr::NONE, id: None, slot: Some(ix), round: false, via: None, bare: false };
+        if let Some((addr, id)) = self.guest_at(ix) {
+            if check(id) != direct.check {
+                return None;
+            }
+            // What a member is owed goes where it is known to be.
+            let bare = id.is_some_and(|id| self.members.find(id).is_some());
+            return Some(Destination { addr, id, bare, ..to });
+        }
+        let slot = self.members.get(ix).filter(|slot| check(Some(slot.id)) == direct.check)?;
+        let bare = self.is_bare(Some(ix));
+        let round = !bare && self.rounds.target() == Some(ix);
+        Some(Destination { addr: slot.addr, id: Some(slot.id), round, bare, ..to })
     }
 }
 
 /// How many datagrams wait to be passed on: a guess; an adapter sends after every datagram that it takes in.
-const FORWARDS_MAX: usize = 8;
+const FORWARDS_MAX: usize = if POSSIBLE { 8 } else { 0 };
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Who is answered without having a slot in the table: in a sample most who ask have none.
+//! Who is spoken to without being where a slot of the table says: in a sample most have none, and contacts have no name yet.
 //!
 //! Knows: where and who they are. Does not know: what they are owed.
 //! Full: whoever is owed nothing any more gives way; if all are owed something the next one is not answered, and asks
@@ -6,30 +6,34 @@
 
 use crate::addr::{Addr, NodeId};
 
-/// The guests. Rows and exchanges name them by numbers behind those of the table's slots.
+/// The guests. Rows, errands and exchanges name them by numbers behind those of the table's slots.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
-    held: [Option<(Addr, NodeId)>; GUESTS_MAX],
+    held: [(Addr, NodeId); GUESTS_MAX],
+    /// Of whom the id is known: a bit for each.
+    named: u8,
 }
 
 impl Guests {
     /// The place of somebody who is a guest already.
-    pub(super) fn find(&self, addr: Addr, id: NodeId) -> Option<usize> {
-        self.held.iter().position(|held| *held == Some((addr, id)))
+    pub(super) fn find(&self, addr: Addr, id: Option<NodeId>) -> Option<usize> {
+        (0..GUESTS_MAX).find(|place| self.get(*place) == Some((addr, id)))
     }
 
     /// A place for somebody new: the first that is not `busy`.
-    pub(super) fn seat(&mut self, addr: Addr, id: NodeId, busy: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn seat(&mut self, addr: Addr, id: Option<NodeId>, busy: impl Fn(usize) -> bool) -> Option<usize> {
         let (place, held) = self.held.iter_mut().enumerate().find(|(place, _)| !busy(*place))?;
-        *held = Some((addr, id));
+        *held = (addr, id.unwrap_or_default());
+        self.named = self.named & !(1 << place) | u8::from(id.is_some()) << place;
         Some(place)
     }
 
-    pub(super) fn get(&self, place: usize) -> Option<(Addr, NodeId)> {
-        self.held.get(place).copied().flatten()
+    pub(super) fn get(&self, place: usize) -> Option<(Addr, Option<NodeId>)> {
+        let (addr, id) = self.held.get(place).copied().filter(|(addr, _)| !addr.is_none())?;
+        Some((addr, (self.named >> place & 1 == 1).then_some(id)))
     }
 }
 
-/// How many there are: 32 bytes each. An adapter sends after every datagram that it takes in, so one is enough while the byte
-/// budget lasts.
-const GUESTS_MAX: usize = 2;
+/// How many there are: 32 bytes each. An adapter sends after every datagram that it takes in, so there are as many as one
+/// datagram of another sample may show, its sender and a contact, while the byte budget lasts.
+const GUESTS_MAX: usize = 6;

@@ -3,12 +3,13 @@
 use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
 use crate::error::Rejected;
-use crate::membership::{MemberState, newer, plausible};
+use crate::membership::{MemberSlot, MemberState, newer, plausible};
 use crate::repair::{Row, Task};
+use crate::slab::Ix;
 use crate::slab::index::{Key, Prefix};
 use crate::state::{Kind, Outcome, Refused};
 use crate::stats::Count;
-use crate::time::{Instant, micros};
+use crate::time::Instant;
 use crate::wire::{self, Accusation, EntryItem, Header, Message, Table};
 
 /// The datagram that is being taken in.
@@ -29,12 +30,6 @@ pub(super) struct Context {
     pub(super) copies: bool,
     /// The sender's root.
     pub(super) root: u32,
-}
-
-impl Context {
-    pub(super) fn from(&self) -> Addr {
-        self.from
-    }
 }
 
 impl Node<'_> {
@@ -93,7 +88,7 @@ impl Node<'_> {
         let (before, root, mut copied, mut seen) = (self.stats.entries_new, self.root, false, None);
         let known = self.stats.entries_known;
         let mut fetches = false;
-        let reply = peer.or_else(|| self.guest(from, header.id));
+        let reply = peer.or_else(|| self.guest(from, Some(header.id)));
         let mut context =
             Context { now, from, sender: header.id, peer, reply, forwarded, arrived, copies: false, root: header.root };
         while let Some(Ok(message)) = messages.next() {
@@ -189,7 +184,7 @@ impl Node<'_> {
             self.member_changed(now, ix, true);
             if state == MemberState::Dead {
                 // Who returns is seldom alone.
-                let soon = now.plus(self.rng.jitter(micros(self.config.gossip_interval)));
+                let soon = now.plus(self.rng.jitter(self.config.gossip_interval()));
                 self.timers.heal = Some(self.timers.heal.map_or(soon, |heal| heal.min(soon)));
             }
         } else if !(moved && state.is_live()) {
@@ -344,9 +339,23 @@ impl Node<'_> {
         }
     }
 
+    /// The number of who is at an address, a slot's or a guest's, and what shows later whether it is still the same one.
+    pub(super) fn number_of(&mut self, at: Addr, id: Option<NodeId>) -> Option<(Ix, u16)> {
+        let held = |slot: &MemberSlot| slot.addr == at;
+        let slot = id.and_then(|id| self.members.find(id)).filter(|ix| self.members.get(*ix).is_some_and(held));
+        slot.or_else(|| self.guest(at, id)).map(|ix| (ix as Ix, check(id)))
+    }
+
     /// Something to say to one address that is not about any table.
     pub(super) fn errand(&mut self, to: Addr, id: Option<NodeId>, what: Errand) {
-        let direct = Direct { to, id, what };
+        match self.number_of(to, id) {
+            Some((to, check)) => self.errand_to(to, check, what),
+            None => self.stats.replies_dropped += 1,
+        }
+    }
+
+    pub(super) fn errand_to(&mut self, to: Ix, check: u16, what: Errand) {
+        let direct = Direct { to, check, what };
         if self.direct.push_back(direct).is_err() {
             self.stats.replies_dropped += 1;
             // What others want gives way to a probe of this node's own.
@@ -357,6 +366,11 @@ impl Node<'_> {
             }
         }
     }
+}
+
+/// What shows that a number still means the same one: that is seldom not so, and then something goes astray.
+pub(super) fn check(id: Option<NodeId>) -> u16 {
+    id.map_or(0, |id| id.0 as u16)
 }
 
 /// How long a newcomer waits for the rest of its welcome before it compares, in µs: a guess above most round trips.

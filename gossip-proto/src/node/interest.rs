@@ -3,6 +3,9 @@
 //! A node's scope is in its record, behind the tags, so every member knows what to send it and what to compare. Two nodes
 //! compare what both want; they agree when that is equal. What a node wants no longer is dropped a few entries at a time.
 //!
+//! Without feature `interest` a node wants all, always, and an entry that finds no room is refused and counted; what others
+//! want it heeds all the same.
+//!
 //! Full (rule R6): when an entry of another node finds no room, the ceiling of the heaviest topic is lowered by a 32nd, at
 //! most once a second, and what is above is dropped ([`Event::Shed`](crate::Event::Shed)). Below half use ceilings rise
 //! again, one 32nd per ten seconds.
@@ -14,12 +17,14 @@ use crate::error::{InterestError, TagsError};
 use crate::membership::{OWN, append_scope, split_scope};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
-use crate::slab::scope::{CEILING_MAX, Scope, TOPICS_MAX};
+use crate::slab::scope::{CEILING_MAX, OwnScope, POSSIBLE, Scope, TOPICS_MAX};
 use crate::stats::Count;
 use crate::time::Instant;
 use crate::wire::Table;
 
-/// What is under way to make a scope true.
+/// What is under way to make a scope true, where a node can have one.
+pub(super) type Sheddings = [Shedding; POSSIBLE as usize];
+
 #[derive(Debug, Default)]
 pub(super) struct Shedding {
     /// Where the walk over all entries goes on that drops what is not wanted.
@@ -33,8 +38,8 @@ pub(super) struct Shedding {
 }
 
 impl Node<'_> {
-    /// How many topics a node may subscribe to, unless it wants all.
-    pub const TOPICS_MAX: usize = TOPICS_MAX;
+    /// How many topics a node may subscribe to, unless it wants all: 0 without feature `interest`.
+    pub const TOPICS_MAX: usize = if POSSIBLE { TOPICS_MAX } else { 0 };
 
     /// Wants the entries of these topics alone, in place of what it wanted: it stores, passes on and repairs no others.
     /// What it lacks is pulled from the others; what it holds beyond is dropped, and no event tells of that. A key without
@@ -48,7 +53,8 @@ impl Node<'_> {
         topics: impl IntoIterator<Item = &'t [u8]>,
     ) -> Result<(), InterestError> {
         let names = topics.into_iter().map(|topic| self.store.topic_hash(topic));
-        let scope = Scope::of_topics(names).ok_or(InterestError::TooManyTopics { max: TOPICS_MAX })?;
+        let max = if self.config.has_interest() { Self::TOPICS_MAX } else { 0 };
+        let scope = OwnScope::of_topics(names).filter(|_| max > 0).ok_or(InterestError::TooManyTopics { max })?;
         self.set_scope(now, scope)
     }
 
@@ -57,7 +63,7 @@ impl Node<'_> {
     /// # Errors
     /// A node that has left.
     pub fn subscribe_all(&mut self, now: Instant) -> Result<(), InterestError> {
-        self.set_scope(now, Scope::ALL)
+        self.set_scope(now, OwnScope::ALL)
     }
 
     /// Whether this node wants an entry with this key: it has subscribed to the topic, and has room for this part of it.
@@ -73,7 +79,7 @@ impl Node<'_> {
         self.store.scope.ceiling(self.store.topic_hash(topic))
     }
 
-    fn set_scope(&mut self, now: Instant, scope: Scope) -> Result<(), InterestError> {
+    fn set_scope(&mut self, now: Instant, scope: OwnScope) -> Result<(), InterestError> {
         let now = self.advance(now);
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
             return Err(InterestError::Left);
@@ -85,7 +91,9 @@ impl Node<'_> {
         append_scope(&mut buf, len, &scope).ok_or(InterestError::TagsTooLong { max: Self::TAGS_LEN_MAX })?;
         self.store.scope = scope;
         // What is dropped makes room for what is to be announced.
-        (self.shedding.from, self.shedding.announce) = (Some(Key::default()), Some(now));
+        if let Some(shedding) = self.shedding.first_mut() {
+            (shedding.from, shedding.announce) = (Some(Key::default()), Some(now));
+        }
         // What was equal need not be so any longer.
         self.members.new_epoch();
         self.session(Table::Entries).resume();
@@ -139,26 +147,27 @@ impl Node<'_> {
     pub(super) fn scope_with(&self, peer: Option<usize>) -> Scope {
         match peer {
             Some(ix) => self.store.scope.shared(&self.scope_of(ix)),
-            None => self.store.scope.clone(),
+            None => self.store.scope.shared(&Scope::ALL),
         }
     }
 
     /// When some more is to be dropped, or a scope to be announced.
     pub(super) fn shed_at(&self) -> Option<Instant> {
-        self.shedding.announce
+        self.shedding.first()?.announce
     }
 
     /// Looks at some entries, and drops those that are not wanted; after the last, tells the others what is wanted.
     pub(super) fn shed(&mut self, now: Instant) {
-        if let Some(from) = self.shedding.from {
+        let Some(shedding) = self.shedding.first_mut() else { return };
+        if let Some(from) = shedding.from {
             let (next, shed) = self.store.shed(from, SHED_LOOK);
-            self.shedding.from = next;
+            shedding.from = next;
             self.stats.entries_shed += Count::from(shed);
             self.refresh_root();
-        } else if self.shedding.announce.take_if(|at| *at <= now).is_some() {
+        } else if shedding.announce.take_if(|at| *at <= now).is_some() {
             let (tags, len) = self.own_tags();
-            if self.keep_record(now, tags, len).is_err() {
-                self.shedding.announce = Some(now + LOWER_WAIT);
+            if let (Err(_), Some(shedding)) = (self.keep_record(now, tags, len), self.shedding.first_mut()) {
+                shedding.announce = Some(now + LOWER_WAIT);
             }
         }
     }
@@ -166,7 +175,8 @@ impl Node<'_> {
     /// There was no room for an entry of another node.
     #[inline(never)]
     pub(super) fn lower_a_ceiling(&mut self, now: Instant) {
-        if self.shedding.announce.is_some() || now < self.shedding.changed + LOWER_WAIT {
+        let ready = |shedding: &Shedding| shedding.announce.is_none() && now >= shedding.changed + LOWER_WAIT;
+        if !self.config.has_interest() || !self.shedding.iter().any(ready) {
             return;
         }
         // The heaviest topic, as one finds it by following the heaviest part.
@@ -182,9 +192,10 @@ impl Node<'_> {
 
     /// There may be room for a little more of what was dropped.
     pub(super) fn raise_a_ceiling(&mut self, now: Instant) {
+        let Some(shedding) = self.shedding.first() else { return };
         let Some((topic, ceiling)) = self.store.scope.lowest() else { return };
         let ((used, room), (bytes, bytes_max)) = (self.store.used(), self.store.bytes_used());
-        if now >= self.shedding.changed + RAISE_WAIT && used * 2 < room && bytes * 2 < bytes_max {
+        if now >= shedding.changed + RAISE_WAIT && used * 2 < room && bytes * 2 < bytes_max {
             self.move_ceiling(now, topic, (ceiling + 1).min(CEILING_MAX));
         }
     }
@@ -192,10 +203,13 @@ impl Node<'_> {
     fn move_ceiling(&mut self, now: Instant, topic: u32, ceiling: u8) {
         let mut scope = self.store.scope.clone();
         let lower = ceiling < scope.ceiling(topic);
-        self.shedding.changed = now;
+        if let Some(shedding) = self.shedding.first_mut() {
+            shedding.changed = now;
+        }
         // A scope that lists all it can is left as it is: what finds no room is refused and counted.
-        if scope.set(topic, ceiling).is_some() && self.set_scope(now, scope).is_ok() {
-            self.shedding.untold |= lower;
+        let moved = scope.set(topic, ceiling).is_some() && self.set_scope(now, scope).is_ok();
+        if let Some(shedding) = self.shedding.first_mut().filter(|_| moved) {
+            shedding.untold |= lower;
         }
     }
 }

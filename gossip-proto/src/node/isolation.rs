@@ -3,7 +3,7 @@
 use super::Node;
 use crate::Event;
 use crate::membership::Quorum;
-use crate::time::{Instant, micros};
+use crate::time::Instant;
 
 impl Node<'_> {
     /// How many of the members that this node remembers are live: see [`Quorum`].
@@ -20,7 +20,7 @@ impl Node<'_> {
     /// Nobody was heard for a while though there are members: it is this node that is cut off. Asked at every probe, and
     /// when there is nobody left to probe, with every search for lost parts.
     pub(super) fn watch_isolation(&mut self, now: Instant) {
-        let silent = self.silence(now) >= micros(self.config.probe_interval) * SILENT_PROBES;
+        let silent = self.silence(now) >= self.config.probe_interval() * SILENT_PROBES;
         self.isolated |= silent && (self.members.tally().dead() > 0 || self.awake_peer(now).is_some());
     }
 
@@ -32,7 +32,7 @@ impl Node<'_> {
     /// How long to wait between two probes, in µs: longer the less this node trusts itself. Whoever hears nobody at all
     /// for long learns nothing by waiting: it finds out quickly who is there.
     pub(super) fn probe_wait(&self, now: Instant) -> u64 {
-        let interval = micros(self.config.probe_interval);
+        let interval = self.config.probe_interval();
         let lonely = self.isolated && self.silence(now) >= interval * (2 * SILENT_PROBES);
         if lonely { interval / LONELY_PROBES } else { self.health.scale(interval) }
     }

@@ -104,12 +104,12 @@ impl Node<'_> {
     fn compute_floor(&mut self, now: Instant) {
         // Who is new knows of nobody who had died before; after this time the others have forgotten those, too.
         let since = *self.floor.since.get_or_insert(now);
-        if self.members.is_sample() || now < since + self.config.forget_after {
+        if self.members.is_sample() || now < since.plus(self.config.forget_after()) {
             return;
         }
         let own = self.store.time();
         let (least, _, middle) = self.members.levels(own);
-        let horizon = self.store.floor_of(middle).saturating_sub((micros(self.config.horizon) / 1_000_000) as u32);
+        let horizon = self.store.floor_of(middle).saturating_sub(self.config.horizon);
         let floor = self.store.floor_of(least);
         if floor.max(horizon) > self.store.floor() {
             self.floor.passed |= horizon > floor;
@@ -131,7 +131,7 @@ impl Node<'_> {
         self.clock.hear(context.now, clock);
         self.tell_time(context.now);
         let time = self.store.time();
-        let skew = (micros(self.config.clock_skew_max) / 1_000_000) as u32;
+        let skew = (self.clock.skew_max() / 1_000_000) as u32;
         if time == 0 {
             return;
         }

@@ -11,7 +11,7 @@ use crate::repair::{Row, Task};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::stats::Count;
-use crate::time::{Instant, Tick, micros};
+use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Table};
 
 impl Node<'_> {
@@ -25,13 +25,13 @@ impl Node<'_> {
         let known = self.members.find(target).and_then(|ix| self.members.get(ix));
         let addr = known.filter(|slot| slot.is_live()).map_or(addr, |slot| slot.addr);
         // In time for the asker to hear of it before its own interval ends.
-        let nack_at = if self.config.lifeguard.nack {
-            context.now.plus(micros(self.config.probe_timeout) / 4)
-        } else {
-            Instant::NEVER
+        let nack_at =
+            if self.config.lifeguard.nack { context.now.plus(self.config.probe_timeout() / 4) } else { Instant::NEVER };
+        let Some((asker, check)) = self.number_of(context.from, Some(context.sender)) else {
+            self.stats.replies_dropped += 1;
+            return;
         };
-        let relay = Relay { asker: context.from, asker_id: context.sender, asked: number, number: ours, nack_at };
-        self.prober.relay(relay);
+        self.prober.relay(Relay { asker, check, asked: number, number: ours, nack_at });
         self.errand(addr, Some(target), Errand::Ping(ours));
     }
 
@@ -49,7 +49,7 @@ impl Node<'_> {
                 }
             }
         } else if let Some(relay) = self.prober.relayed(number) {
-            self.errand(relay.asker, Some(relay.asker_id), Errand::Ack(relay.asked));
+            self.errand_to(relay.asker, relay.check, Errand::Ack(relay.asked));
         } else {
             self.note_late_ack(context, number);
         }
@@ -68,7 +68,7 @@ impl Node<'_> {
     /// alone cannot move another, nor can anybody who only claims to be two.
     #[inline(never)]
     pub(super) fn take_seen(&mut self, now: Instant, addr: Addr, by: NodeId) {
-        let recent = |seen: &(Addr, NodeId, Instant)| now < seen.2 + self.config.probe_interval * SEEN_PROBES;
+        let recent = |seen: &(Addr, NodeId, Instant)| now < seen.2.plus(self.config.probe_interval() * SEEN_PROBES);
         let before = self.seen.filter(recent).filter(|seen| seen.0 == addr);
         match before {
             Some((_, first, _)) if first != by => self.set_addr(now, addr),
@@ -209,7 +209,7 @@ impl Node<'_> {
 
     /// How long somebody has to refute, in µs, who is called dead before it was suspected here.
     pub(super) fn refuting_time(&self) -> u64 {
-        micros(self.config.probe_interval) * 2
+        self.config.probe_interval() * 2
     }
 
     /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
@@ -224,7 +224,7 @@ impl Node<'_> {
             match state {
                 MemberState::Alive => None,
                 MemberState::Suspect => Some(now.plus(self.suspicion(ix))),
-                MemberState::Dead | MemberState::Left => Some(now + self.config.forget_after),
+                MemberState::Dead | MemberState::Left => Some(now.plus(self.config.forget_after())),
             },
         );
         match state {
@@ -259,7 +259,7 @@ impl Node<'_> {
         let live = self.members.peers() + 1;
         let confirmed = self.members.get(ix).map_or(0, |slot| slot.confirmed);
         let max = if self.config.lifeguard.confirmations { self.config.suspicion_max_mult } else { 1 };
-        suspicion(self.config.suspicion_mult, max, confirmed, live, micros(self.config.probe_interval))
+        suspicion(self.config.suspicion_mult, max, confirmed, live, self.config.probe_interval())
     }
 
     /// One more suspects a member: the deadline comes nearer, and the others shall hear of it.
@@ -310,7 +310,7 @@ impl Node<'_> {
 
 /// Within how many probe intervals two members must agree on where this node is: a guess above what it takes two of them to
 /// be probed.
-const SEEN_PROBES: u32 = 16;
+const SEEN_PROBES: u64 = 16;
 /// How many members, on average, probe a suspect next: one more than the confirmations that a suspicion can use.
 const WITNESSES: u32 = 4;
 /// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.

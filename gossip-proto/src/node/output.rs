@@ -6,6 +6,7 @@ use crate::Transmit;
 use crate::addr::{Addr, NodeId};
 use crate::config::Spread;
 use crate::membership::{MemberState, OWN};
+use crate::repair::ROWS_MAX;
 use crate::slab::index::Key;
 use crate::slab::scope::Scope;
 use crate::spread::Class;
@@ -78,7 +79,7 @@ impl Node<'_> {
                 id: self.envelope.own,
                 incarnation: self.incarnation(),
                 root: self.root,
-                load: (self.replies.len() * 7) as u8,
+                load: (self.replies.len() * (224 / ROWS_MAX)) as u8,
             };
             // A datagram for a relay to pass on is filled in behind the room for what goes around it.
             let lead = if to.via.is_some() { FORWARD_LEN_MAX } else { 0 };
@@ -122,14 +123,17 @@ impl Node<'_> {
             return None;
         }
         let allowed = self.budget.allows(now);
-        if let Some(direct) = self.direct.first().filter(|_| allowed) {
-            return Some(self.errand_destination(*direct));
+        while let Some(direct) = self.direct.first().filter(|_| allowed) {
+            match self.errand_destination(*direct) {
+                None => self.direct.remove(0),
+                to => return to,
+            }
         }
         // Only a due probe may overdraw, once, and nothing goes with it.
         let own = |direct: &&Direct| matches!(direct.what, Errand::Ping(number) if self.prober.awaits(number));
         if let Some(direct) = self.direct.iter().find(own).copied() {
-            if self.budget.overdraw() {
-                return Some(Destination { bare: true, round: false, ..self.errand_destination(direct) });
+            if let Some(to) = self.errand_destination(direct).filter(|_| self.budget.overdraw()) {
+                return Some(Destination { bare: true, round: false, ..to });
             }
         }
         let first = match (row, round) {
@@ -153,7 +157,7 @@ impl Node<'_> {
         }
         let first = first?;
         if let Some((addr, id)) = self.guest_at(first) {
-            return Some(Destination { addr, id: Some(id), slot: Some(first), round: false, via: None, bare: false });
+            return Some(Destination { addr, id, slot: Some(first), round: false, via: None, bare: false });
         }
         let Some(slot) = self.members.get(first) else {
             self.replies.forget(first);
@@ -217,18 +221,18 @@ impl Node<'_> {
         let mut used = 0;
         let mut at = 0;
         while let Some(direct) = self.direct.get(at) {
-            if direct.id != filling.to.id || direct.to != filling.to.addr {
+            if filling.to.slot != Some(direct.to as usize) || filling.to.via.is_some() {
                 at += 1;
                 continue;
             }
             let (direct, limit) = (*direct, credit.saturating_sub(used));
             let pushed = match direct.what {
                 Errand::Welcome => self.push_welcome(filling, limit),
-                Errand::Tell => direct.id.map_or(Some(0), |id| {
+                Errand::Tell => filling.to.id.map_or(Some(0), |id| {
                     self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
                 }),
                 Errand::Show => self.push_shown(filling, limit),
-                _ => match self.errand_message(&direct) {
+                what => match self.errand_message(what, &filling.to) {
                     Some(message) => filling.push(&message, false, limit),
                     None => Some(0),
                 },
@@ -261,17 +265,17 @@ impl Node<'_> {
     }
 
     /// What to say; nothing if there is no reason left.
-    fn errand_message(&self, direct: &Direct) -> Option<Message<'_>> {
-        Some(match direct.what {
+    fn errand_message(&self, what: Errand, to: &Destination) -> Option<Message<'_>> {
+        Some(match what {
             Errand::Ping(number) => Message::Ping(number),
             Errand::Ack(number) => Message::Ack(number),
             Errand::Nack(number) => Message::Nack(number),
-            Errand::Seen => Message::Seen(direct.to),
-            Errand::PingReq { number, target } => {
+            Errand::Seen => Message::Seen(to.addr),
+            Errand::PingReq(number) => {
+                let target = self.prober.target(number)?;
                 let addr = self.members.get(self.members.find(target)?)?.addr;
                 Message::PingReq { number, target, addr }
             }
-            Errand::Ahead(key) => Message::Ahead { key, now: self.clock.own_estimate(self.now)? },
             Errand::Join | Errand::Welcome | Errand::Tell | Errand::Show => {
                 Message::Join(self.member_item(OWN).unwrap_or(MemberItem::EMPTY))
             }

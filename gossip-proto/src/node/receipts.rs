@@ -2,6 +2,8 @@
 //!
 //! A member confirms a write by answering a question about it, or by telling our own summary root while it is watched.
 //! Some members who have not are asked every gossip interval, until the application closes the receipt.
+//!
+//! Without feature `receipts` a node opens none, and answers others who ask.
 
 use core::num::NonZero;
 
@@ -36,15 +38,18 @@ impl Node<'_> {
     /// answer takes some 40 bytes in a datagram; at most sixteen are asked per gossip interval.
     ///
     /// # Errors
-    /// No such entry here, or [`ReceiptError::Full`].
+    /// No such entry here, or [`ReceiptError::Full`]: always without feature `receipts`.
     pub fn open_receipt(&mut self, now: Instant, key: &[u8]) -> Result<Receipt, ReceiptError> {
         let now = self.advance(now);
+        if !self.config.has_receipts() {
+            return Err(ReceiptError::Full { max: 0 });
+        }
         let (key, stamp) = self.store.newest_of(key).ok_or(ReceiptError::NotFound)?;
         let watched =
             Watched { key, stamp, number: NonZero::new(self.rng.secret() as u32).unwrap_or(NonZero::<u32>::MIN) };
         let receipt = self.receipts.open(watched).ok_or(ReceiptError::Full { max: RECEIPTS_MAX })?;
         self.members.confirm_none(self.receipts.bit(receipt).unwrap_or(0));
-        self.receipts.next.get_or_insert(now + self.config.gossip_interval);
+        self.receipts.next.get_or_insert(now.plus(self.config.gossip_interval()));
         Ok(receipt)
     }
 
@@ -64,6 +69,9 @@ impl Node<'_> {
 
     /// Asks some of those who have not confirmed.
     pub(super) fn ask_for_receipts(&mut self, now: Instant) {
+        if RECEIPTS_MAX == 0 {
+            return;
+        }
         let (open, peers) = (self.receipts.bits(), self.members.peers());
         let mut asked = 0;
         for _ in 0..peers.min(ASK_LOOK) {
@@ -79,7 +87,7 @@ impl Node<'_> {
                 asked += 1;
             }
         }
-        self.receipts.next = Some(now + self.config.gossip_interval);
+        self.receipts.next = Some(now.plus(self.config.gossip_interval()));
     }
 
     /// The question about a watched write; `None` when it is watched no longer.

@@ -4,6 +4,8 @@
 //! the tags, compared and repaired like them. Who sleeps is not probed, not asked to relay, gets no rumors, and is not
 //! called suspect by anybody who has the record; until then it counts as live. When the time is over and it has not come
 //! back, it is probed as ever.
+//!
+//! Without feature `sleep` a node announces no sleep of its own, and heeds those of others.
 
 use core::time::Duration;
 
@@ -15,6 +17,9 @@ use crate::time::{Instant, Tick, micros};
 use crate::wire::{Accusation, MemberItem, Table};
 
 use super::timeout::Timers;
+
+/// Whether this node can announce a sleep: what only that needs is left out where it cannot.
+const POSSIBLE: bool = cfg!(feature = "sleep");
 
 impl Node<'_> {
     /// The longest sleep that a node may announce.
@@ -28,18 +33,21 @@ impl Node<'_> {
     /// when `time` is over and it is told so by [`Node::handle_timeout`]. `now` must go on meanwhile.
     ///
     /// # Errors
-    /// A time above [`Node::SLEEP_MAX`], or a node that has left; nothing is changed.
+    /// A time above [`Node::SLEEP_MAX`], any without feature `sleep`, or a node that has left; nothing is changed.
     pub fn sleep(&mut self, now: Instant, time: Duration) -> Result<(), SleepError> {
         let now = self.advance(now);
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
             return Err(SleepError::Left);
         }
+        if !self.config.has_sleep() {
+            return Err(SleepError::TooLong { max: Duration::ZERO });
+        }
         if time > Self::SLEEP_MAX {
             return Err(SleepError::TooLong { max: Self::SLEEP_MAX });
         }
         // The margin: what a poor oscillator is off, and the time to be heard again.
-        let margin = time / DRIFT_PART + self.config.probe_interval * MARGIN_PROBES;
-        self.set_asleep(Tick::after(now + time + margin));
+        let margin = micros(time / DRIFT_PART) + self.config.probe_interval() * MARGIN_PROBES;
+        self.set_asleep(Tick::after((now + time).plus(margin)));
         // Nothing that was begun can be ended.
         self.timers = Timers::default();
         self.sessions = Session::ALL;
@@ -76,6 +84,10 @@ impl Node<'_> {
         self.rest.map(|rest| rest.until)
     }
 
+    pub(super) fn is_resting(&self) -> bool {
+        POSSIBLE && self.rest.is_some()
+    }
+
     fn set_asleep(&mut self, until: Tick) {
         self.members.update(OWN, |slot| {
             slot.asleep = until;
@@ -91,7 +103,7 @@ impl Node<'_> {
         }
         if rest.announcements > 0 && self.members.peers() > 0 {
             rest.announcements -= 1;
-            rest.next = (now + self.config.gossip_interval.min(ANNOUNCE_WAIT)).min(rest.until);
+            rest.next = now.plus(self.config.gossip_interval().min(ANNOUNCE_WAIT)).min(rest.until);
             self.rounds.begin(now, &self.members, &mut self.rng, self.config.fanout, true);
             self.members.heat(OWN, u8::MAX);
         } else {
@@ -103,19 +115,19 @@ impl Node<'_> {
 
     /// Asks two members, and again until one answers: what it sends shows what is missing here.
     pub(super) fn ask_what_was_missed(&mut self, now: Instant) {
-        let Some(left) = self.waking.checked_sub(1) else { return };
+        let Some(left) = self.waking.checked_sub(1).filter(|_| POSSIBLE) else { return };
         self.waking = left;
         for _ in 0..WAKE_FANOUT {
             if let Some((addr, id)) = self.awake_peer(now).map(|slot| (slot.addr, slot.id)) {
                 self.errand(addr, Some(id), Errand::Join);
             }
         }
-        self.timers.wake = Some(now + self.config.probe_timeout);
+        self.timers.wake = Some(now.plus(self.config.probe_timeout()));
     }
 
     /// The first member that is heard after waking: everything is compared with it, at once.
     pub(super) fn heard_after_waking(&mut self, now: Instant, peer: usize) {
-        if core::mem::take(&mut self.waking) == 0 {
+        if !POSSIBLE || core::mem::take(&mut self.waking) == 0 {
             return;
         }
         self.timers.wake = None;
@@ -174,7 +186,8 @@ impl Node<'_> {
     /// Takes over how much longer a member sleeps from a record that was newer than what was held.
     pub(super) fn take_sleep(&mut self, now: Instant, ix: usize, item: &MemberItem<'_>) {
         // What nobody can have announced is cut: so a forged record hides a death for no longer than a true one.
-        let most = Tick::after(now + Self::SLEEP_MAX + Self::SLEEP_MAX / DRIFT_PART + self.config.probe_interval * 2);
+        let most =
+            Tick::after((now + Self::SLEEP_MAX + Self::SLEEP_MAX / DRIFT_PART).plus(self.config.probe_interval() * 2));
         let until = Tick(Tick::at(now).0.saturating_add(item.asleep)).min(most);
         if let Some(slot) = self.members.get_mut(ix).filter(|slot| slot.incarnation == item.incarnation) {
             slot.asleep = if item.asleep == 0 { Tick::default() } else { until };
@@ -216,7 +229,7 @@ impl Node<'_> {
     /// Nobody to probe: look again in an interval.
     pub(super) fn probe_nobody(&mut self, now: Instant) {
         if self.members.peers() > 0 {
-            let wait = micros(self.config.probe_interval);
+            let wait = self.config.probe_interval();
             self.timers.probe = Some(now.plus(self.rng.jitter(wait)));
         }
     }
@@ -224,10 +237,10 @@ impl Node<'_> {
 
 /// How many rounds announce a sleep, as a farewell, and the longest wait between two of them.
 const ANNOUNCEMENTS: u8 = 3;
-const ANNOUNCE_WAIT: Duration = Duration::from_millis(100);
+const ANNOUNCE_WAIT: u64 = 100_000;
 /// The margin: a 32nd of the time, for oscillators without a crystal, and some probe intervals.
 const DRIFT_PART: u32 = 32;
-const MARGIN_PROBES: u32 = 2;
+const MARGIN_PROBES: u64 = 2;
 /// How many members are asked on waking, and how often; later ordinary rounds and probes find out.
 const WAKE_FANOUT: u8 = 2;
 const WAKE_TRIES: u8 = 8;

@@ -73,6 +73,10 @@ impl Node<'_> {
             },
             Task::Held { number } => filling.push(&Message::Held(number), false, limit),
             Task::Floor => self.push_floor(filling, limit),
+            Task::Ahead => match self.clock.own_estimate(self.now) {
+                Some(now) => filling.push(&Message::Ahead { key: row.key(), now }, false, limit),
+                None => Some(0),
+            },
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send | Task::Copy => self.push_key(filling, table, row.key(), row.task == Task::Copy, limit),
             Task::Digests => {

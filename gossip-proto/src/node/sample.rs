@@ -7,18 +7,22 @@
 use super::input::Context;
 use super::{Errand, Node};
 use crate::addr::{Addr, NodeId};
-use crate::time::{Instant, micros};
+use crate::time::Instant;
 use crate::wire::{self, MemberItem, Message};
 
 impl Node<'_> {
     /// By which number somebody without a slot is answered, if there is a place for one more.
-    pub(super) fn guest(&mut self, addr: Addr, id: NodeId) -> Option<usize> {
+    pub(super) fn guest(&mut self, addr: Addr, id: Option<NodeId>) -> Option<usize> {
         let first = self.members.capacity();
         if let Some(place) = self.guests.find(addr, id) {
             return Some(first + place);
         }
-        let replies = &self.replies;
-        let ix = first + self.guests.seat(addr, id, |place| replies.first_to(first + place).is_some())?;
+        let (replies, direct, prober) = (&self.replies, &self.direct, &self.prober);
+        let owed = |ix| {
+            let errand = direct.iter().any(|direct| direct.to as usize == ix);
+            errand || replies.first_to(ix).is_some() || prober.relays_for(ix)
+        };
+        let ix = first + self.guests.seat(addr, id, |place| owed(first + place))?;
         // What was going on with the one before is over.
         self.pulls.forget(ix);
         self.exchange.forget(ix);
@@ -26,7 +30,7 @@ impl Node<'_> {
     }
 
     /// The guest of this number.
-    pub(super) fn guest_at(&self, ix: usize) -> Option<(Addr, NodeId)> {
+    pub(super) fn guest_at(&self, ix: usize) -> Option<(Addr, Option<NodeId>)> {
         self.guests.get(ix.checked_sub(self.members.capacity())?)
     }
 
@@ -43,8 +47,8 @@ impl Node<'_> {
         // shown by many: to displace somebody it waits for longer, so that most who do are those who ping. But the dead,
         // as long as there are some here, give way more quickly than they are found out.
         let quick = self.members.has_room() || self.members.has_suspects();
-        let wait = if quick { self.config.gossip_interval / LOOKS } else { self.config.probe_interval };
-        let early = self.looked_at != Instant::ZERO && context.now < self.looked_at + wait;
+        let wait = if quick { self.config.gossip_interval() / LOOKS } else { self.config.probe_interval() };
+        let early = self.looked_at != Instant::ZERO && context.now < self.looked_at.plus(wait);
         let number = if !early && self.members.admits(item.id) {
             self.looked_at = context.now;
             self.rng.secret() as u32
@@ -66,7 +70,7 @@ impl Node<'_> {
 
     /// Whether it seems that hardly any sample holds this node.
     fn is_unknown(&self, now: Instant) -> bool {
-        self.members.is_sample() && now > self.pinged_at.plus(micros(self.config.probe_interval) * UNPINGED_PROBES)
+        self.members.is_sample() && now > self.pinged_at.plus(self.config.probe_interval() * UNPINGED_PROBES)
     }
 
     /// Who seems to be unknown asks, with every probe, to be shown some to whom it can show itself.
@@ -148,4 +152,4 @@ const GREET_TURNS: u32 = 32;
 /// holds, on average, and each pings one per interval: with the usual number, 1 of 3,000 waits that long.
 const UNPINGED_PROBES: u64 = 8;
 /// How many strangers are looked at per gossip interval, while records of them come in and there is room: 24 bytes each.
-const LOOKS: u32 = 8;
+const LOOKS: u64 = 8;

@@ -5,19 +5,23 @@
 //! corrected by as much, entry by entry, as each is refused or written to or met: so those writes are where they belong
 //! among those of the others. No key stays frozen, for it or for anybody, and no call walks through the table.
 //!
+//! Without feature `skew` a node refuses such stamps, counted, and no more is said of them: what it wrote itself while its
+//! clock was ahead is nobody's but its own until that time has come. A node without a clock of its own needs no more.
+//!
 //! Knows: the clock, the store, who said what. Does not know: which of two clocks is right.
 //! When full: at most [`AHEAD_MAX`] answers wait at once; what is not answered is offered again.
 
 use core::time::Duration;
 
-use super::errand::Errand;
 use super::input::Context;
 use super::{Lifecycle, Node};
 use crate::addr::NodeId;
 use crate::event::Event;
+use crate::repair::Task;
 use crate::slab::index::Key;
 use crate::state::Kind;
 use crate::time::Instant;
+use crate::wire::Table;
 
 /// What the others' stamps say of our clock.
 #[derive(Debug, Default)]
@@ -66,18 +70,20 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn refuse_stamp(&mut self, context: &Context, kind: u8, key: &[u8], stamp: u64) {
         self.stats.refused_stamp += 1;
-        let Some(estimate) = self.clock.own_estimate(context.now) else { return };
+        let Some(estimate) = self.clock.own_estimate(context.now).filter(|_| self.config.has_skew()) else { return };
         self.skew.hear(false, context.sender, stamp.saturating_sub(estimate));
-        let waiting = self.direct.iter().filter(|direct| matches!(direct.what, Errand::Ahead(..))).count();
-        if let Some(kind) = Kind::from_wire(kind).filter(|_| waiting < AHEAD_MAX) {
+        if let Some(kind) = Kind::from_wire(kind).filter(|_| self.replies.aheads() < AHEAD_MAX) {
             let place = self.store.place(kind, key);
-            self.errand(context.from(), Some(context.sender), Errand::Ahead(place));
+            self.owe_key(context.reply, Table::Entries, Task::Ahead, place);
         }
     }
 
     /// A member refuses an entry of ours, by what it takes the time to be.
     #[inline(never)]
     pub(super) fn take_ahead(&mut self, context: &Context, place: Key, theirs: u64) {
+        if !self.config.has_skew() {
+            return;
+        }
         let Some(slot) = self.store.find_hash(place).filter(|_| self.lifecycle != Lifecycle::Leaving) else { return };
         let stamp = self.store.newest_stamp(slot);
         if stamp <= theirs {
@@ -95,12 +101,14 @@ impl Node<'_> {
     /// Corrects an entry whose stamp is of the time before the clock was set back; says whether it was one.
     pub(super) fn correct(&mut self, now: Instant, slot: usize) -> bool {
         let (back, limit) = (self.skew.back, self.clock.limit(now));
-        back > 0 && limit.is_some_and(|limit| self.store.correct(slot, limit, back, self.life))
+        self.config.has_skew()
+            && back > 0
+            && limit.is_some_and(|limit| self.store.correct(slot, limit, back, self.life))
     }
 
     /// As [`Node::correct`], of the entry that is about to be written or met, if there is one.
     pub(super) fn correct_key(&mut self, now: Instant, kind: Kind, key: &[u8]) {
-        if self.skew.back > 0 {
+        if self.config.has_skew() && self.skew.back > 0 {
             if let Some(slot) = self.store.find_part(kind, key) {
                 self.correct(now, slot);
             }
@@ -109,6 +117,9 @@ impl Node<'_> {
 
     /// A write was made upon a stamp of that time, and so after it: it is of now. Returns its stamp.
     pub(super) fn correct_own(&mut self, now: Instant, slot: usize, stamp: u64) -> u64 {
+        if !self.config.has_skew() {
+            return stamp;
+        }
         let Some(limit) = self.clock.limit(now).filter(|limit| self.skew.back > 0 && stamp > *limit) else {
             return stamp;
         };
@@ -118,10 +129,10 @@ impl Node<'_> {
     }
 
     pub(super) fn poll_skew(&mut self) -> Option<Event<'static>> {
-        let (ahead, apart) = self.skew.due.take()?;
+        let (ahead, apart) = self.skew.due.take().filter(|_| self.config.has_skew())?;
         Some(Event::ClockDiffers { ahead, by: Duration::from_micros(apart) })
     }
 }
 
-/// More of them would leave no room for acks.
+/// More of them would leave no room for what else is owed.
 const AHEAD_MAX: usize = 4;

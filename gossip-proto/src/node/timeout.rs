@@ -1,11 +1,9 @@
 //! Time in: what is due.
 
-use core::time::Duration;
-
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
 use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
-use crate::repair::{Session, Step};
+use crate::repair::{Session, Step, TABLES};
 use crate::time::{Instant, Tick, micros};
 use crate::wire::Table;
 
@@ -41,7 +39,7 @@ fn least(deadlines: impl Iterator<Item = Option<Instant>>) -> Option<Instant> {
 impl Node<'_> {
     pub(super) fn time_out(&mut self, now: Instant) {
         self.tell_time(now);
-        if self.rest.is_some() {
+        if self.is_resting() {
             due(&mut self.timers.budget, now);
             return self.go_on_resting(now);
         }
@@ -50,7 +48,7 @@ impl Node<'_> {
             self.retry_probe(now);
         }
         while let Some(relay) = self.prober.overdue(now) {
-            self.errand(relay.asker, Some(relay.asker_id), Errand::Nack(relay.asked));
+            self.errand_to(relay.asker, relay.check, Errand::Nack(relay.asked));
         }
         if due(&mut self.timers.probe, now) {
             self.probe(now);
@@ -71,7 +69,7 @@ impl Node<'_> {
         }
         self.end_lifetimes(now);
         if self.sessions.iter().any(|session| session.is_due(now)) {
-            for table in &Table::ALL {
+            for table in Table::ALL.iter().take(TABLES) {
                 if self.session(*table).is_due(now) {
                     self.session_due(now, *table);
                 }
@@ -96,7 +94,7 @@ impl Node<'_> {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        if self.rest.is_some() {
+        if self.is_resting() {
             return self.resting_timeout();
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
@@ -121,16 +119,16 @@ impl Node<'_> {
 
     /// Sets the timers that a node with peers needs.
     pub(super) fn start_timers(&mut self, now: Instant) {
-        if self.rest.is_some() {
+        if self.is_resting() {
             return;
         }
         if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
             // A random phase, so that a swarm that starts at once does not probe at once.
-            let phase = u64::from(self.rng.next()) % micros(self.config.probe_interval).max(1);
+            let phase = u64::from(self.rng.next()) % self.config.probe_interval().max(1);
             self.timers.probe = Some(now.plus(phase));
         }
         if self.timers.heal.is_none() {
-            let wait = micros(self.config.probe_interval).saturating_mul(HEAL_PROBES);
+            let wait = self.config.probe_interval().saturating_mul(HEAL_PROBES);
             self.timers.heal = Some(now.plus(self.rng.jitter(wait)));
         }
     }
@@ -138,7 +136,7 @@ impl Node<'_> {
     /// A timer that comes an interval late says that this node was blocked, not that the others were silent: what they
     /// said may still wait to be taken in. The probe under way counts for nothing, and nobody dies at once.
     fn notice_stall(&mut self, now: Instant) {
-        let late = self.timers.probe.is_some_and(|at| now >= at && now >= at + self.config.probe_interval);
+        let late = self.timers.probe.is_some_and(|at| now >= at && now >= at.plus(self.config.probe_interval()));
         if late && self.config.lifeguard.health {
             self.stats.stalls += 1;
             self.health.worse(1);
@@ -156,7 +154,7 @@ impl Node<'_> {
         let Some((id, addr, state)) = self.members.get(ix).map(|slot| (slot.id, slot.addr, slot.state)) else { return };
         self.timers.probe = Some(now.plus(self.probe_wait(now)));
         let number = self.rng.secret() as u32;
-        let timeout = self.health.scale(micros(self.config.probe_timeout));
+        let timeout = self.health.scale(self.config.probe_timeout());
         let step = self.retry_step(ix, timeout);
         self.prober.begin(id, number, now, step, timeout);
         self.errand(addr, Some(id), Errand::Ping(number));
@@ -239,7 +237,7 @@ impl Node<'_> {
                 |slot: &&MemberSlot| slot.id != target && slot.state == MemberState::Alive && !slot.sleeps(self.now);
             let relay = relay.filter(serves);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
-                self.errand(to, Some(id), Errand::PingReq { number, target });
+                self.errand(to, Some(id), Errand::PingReq(number));
                 self.prober.asked();
             }
         }
@@ -377,7 +375,7 @@ impl Node<'_> {
         self.rounds.begin(now, &self.members, &mut self.rng, self.config.fanout, true);
         self.members.heat(OWN, u8::MAX);
         if left > 0 {
-            self.timers.farewell = Some(now + self.config.gossip_interval.min(FAREWELL_WAIT));
+            self.timers.farewell = Some(now.plus(self.config.gossip_interval().min(FAREWELL_WAIT)));
         }
     }
 }
@@ -398,8 +396,8 @@ const HEAL_LOOK: usize = 64;
 const RETRY_MIN: u64 = 20_000;
 const RETRY_MAX: u64 = 2_000_000;
 const RETRY_GUESS: u64 = 200_000;
-/// The longest wait between two rounds of farewells.
-const FAREWELL_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait between two rounds of farewells, in µs.
+const FAREWELL_WAIT: u64 = 100_000;
 /// How often the same is asked without anything coming of it: members each time of somebody else; entries of one, where at
 /// 30 % loss each way ten fail in 1 of 1,000 sessions.
 const TRIES: u8 = 4;

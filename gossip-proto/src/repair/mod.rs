@@ -24,5 +24,5 @@ pub(crate) use pull::{Pull, Pulls};
 pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};
 pub(crate) use replies::{ROWS_MAX, Replies, Row, Task};
-pub(crate) use session::{Session, Step};
+pub(crate) use session::{Session, Step, TABLES};
 pub(crate) use sketch::{Chore, Exchange, Gathered, chores, is_plausible};

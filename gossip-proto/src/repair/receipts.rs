@@ -83,5 +83,5 @@ impl Receipts {
     }
 }
 
-/// How many receipts are open at once: a bit in a member's slot for each.
-pub(crate) const RECEIPTS_MAX: usize = 8;
+/// How many receipts are open at once: a bit in a member's slot for each. None where they are left out.
+pub(crate) const RECEIPTS_MAX: usize = if cfg!(feature = "receipts") { 8 } else { 0 };

@@ -3,8 +3,8 @@
 //! Knows: rows, in the order in which they came. Does not know: what it takes to send one.
 //! When full: a further row is dropped and counted. Nothing is lost: who is owed it asks again after a round trip.
 
-use crate::slab::Ix;
 use crate::slab::index::{Key, Prefix};
+use crate::slab::{Ix, SCARCE};
 use crate::wire::Table;
 
 /// Something that is owed to one member.
@@ -79,6 +79,8 @@ pub(crate) enum Task {
     Chunks { from: u16, end: u16 },
     /// The time and the floor.
     Floor,
+    /// That the stamp of the entry with this key is too far ahead.
+    Ahead,
     /// The question which parts there are, for one who holds next to nothing.
     Begin { datagrams: u8, tag: u8 },
     /// The answer; some of the first parts follow.
@@ -230,6 +232,11 @@ impl Replies {
         self.rows.iter().filter(|row| row.to() == to && matches!(row.task, Task::Chunks { .. })).count()
     }
 
+    /// How many answers about stamps are owed.
+    pub(crate) fn aheads(&self) -> usize {
+        self.rows.iter().filter(|row| row.task == Task::Ahead).count()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -237,5 +244,5 @@ impl Replies {
 
 /// Table and depth of a row.
 const DEPTH: u16 = (1 << 9) - 1;
-/// How many rows there are: two datagrams full of the sixteen parts that differ.
-pub(crate) const ROWS_MAX: usize = 32;
+/// How many rows there are: two datagrams full of the sixteen parts that differ; one, where memory is scarce.
+pub(crate) const ROWS_MAX: usize = if SCARCE { 16 } else { 32 };

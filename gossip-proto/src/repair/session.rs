@@ -33,6 +33,9 @@ pub(crate) struct Session {
     next: Instant,
 }
 
+/// How many tables are compared.
+pub(crate) const TABLES: usize = if cfg!(feature = "messages") { 3 } else { 2 };
+
 /// What a session's timeout asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -43,8 +46,11 @@ pub(crate) enum Step {
 }
 
 impl Session {
-    /// One for each table: members, whose questions go to somebody else each time, entries, and messages.
-    pub(crate) const ALL: [Self; 3] = [Self::new(true), Self::new(false), Self::new(true)];
+    /// One for each table: members, whose questions go to somebody else each time, entries, and messages, if there are any.
+    #[cfg(feature = "messages")]
+    pub(crate) const ALL: [Self; TABLES] = [Self::new(true), Self::new(false), Self::new(true)];
+    #[cfg(not(feature = "messages"))]
+    pub(crate) const ALL: [Self; TABLES] = [Self::new(true), Self::new(false)];
 
     const fn new(for_all: bool) -> Self {
         Self {

@@ -24,7 +24,9 @@ use core::num::NonZero;
 use core::ops::Range;
 
 /// A record's place: the offset of its header, plus 1. All-zero bytes of an `Option<Loc>` are none.
+// Packed where slots are small, as their links are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(any(target_os = "none", gossip_ix16), repr(C, packed(2)))]
 pub(crate) struct Loc(NonZero<u32>);
 
 impl Loc {

@@ -4,7 +4,7 @@
 //! at most one deadline; it keeps its place in the heap, so that moving or clearing a deadline needs no search.
 //! When full: it is never full, since there is a row for every slot.
 //!
-//! Equal ticks come out in an order that depends on the calls alone, not on the target: replays are exact.
+//! Of equal ticks the one with the lowest slot comes first, whatever the calls were: replays are exact on any target.
 
 use super::{Ix, Link};
 use crate::time::Tick;
@@ -24,6 +24,11 @@ pub(crate) struct Place(Link);
 impl Row {
     /// No deadline.
     pub(crate) const EMPTY: Self = Self { tick: 0, slot: 0 };
+
+    /// In which order they come out.
+    fn order(&self) -> (u32, Ix) {
+        (self.tick, self.slot)
+    }
 }
 
 impl Place {
@@ -92,9 +97,10 @@ impl Deadlines {
         rows.first().filter(|_| self.len > 0).map(|row| Tick(row.tick))
     }
 
-    /// The slots that have deadlines, the first of all in front, the others not sorted.
-    pub(crate) fn first_slots(&self, rows: &[Row]) -> impl Iterator<Item = usize> {
-        rows.iter().take(self.len()).map(|row| row.slot as usize)
+    /// The slot with the first deadline of those that are wanted. Costs a look at all that have one.
+    pub(crate) fn first_of(&self, rows: &[Row], wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let slots = rows.iter().take(self.len()).filter(|row| wanted(row.slot as usize));
+        slots.min_by_key(|row| row.order()).map(|row| row.slot as usize)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -136,7 +142,7 @@ impl Deadlines {
         let mut at = hole;
         while let Some(up) = at.checked_sub(1).map(|below| below / ARITY) {
             match rows.get(up).copied() {
-                Some(parent) if parent.tick > row.tick => put(rows, slots, at, parent),
+                Some(parent) if parent.order() > row.order() => put(rows, slots, at, parent),
                 _ => break,
             }
             at = up;
@@ -144,8 +150,8 @@ impl Deadlines {
         while at >= hole {
             let first = at * ARITY + 1;
             let children = rows.get(first..self.len().min(first + ARITY)).unwrap_or_default();
-            let Some((nth, &child)) = children.iter().enumerate().min_by_key(|(_, child)| child.tick) else { break };
-            if child.tick >= row.tick {
+            let Some((nth, &child)) = children.iter().enumerate().min_by_key(|(_, child)| child.order()) else { break };
+            if child.order() >= row.order() {
                 break;
             }
             put(rows, slots, at, child);

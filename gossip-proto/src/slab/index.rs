@@ -16,23 +16,23 @@ mod key;
 
 pub(crate) use key::{Item, Key, Prefix, Sum};
 
-use super::Ix;
+use super::{Ix, NARROW};
 
-/// A leaf, and at most one inner node; all-zero is neither.
+/// A leaf, and at most one inner node; all-zero is neither. Packed where links are narrow, to 30 bytes or 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(any(target_os = "none", gossip_ix16), repr(C, packed(2)))]
 pub(crate) struct Cell {
     /// The leaf's key.
     key: Key,
     /// The leaf's item; zero while it does not count.
     item: Item,
-    /// What the inner node's leaves add up to, and how many count: apart, so that the number is as short as a link.
-    sum: Item,
-    count: Ix,
+    below: Below,
     /// The cells on the zero side and on the one side of the inner node.
     children: [Ix; 2],
     /// One more than the bit at which the inner node forks; zero when none lives here.
     fork: u8,
     leaf: Leaf,
+    tree: Number,
 }
 
 impl Cell {
@@ -40,12 +40,62 @@ impl Cell {
     pub(crate) const EMPTY: Self = Self {
         key: Key::new(0, 0),
         item: Item::ZERO,
-        sum: Item::ZERO,
-        count: 0,
+        below: Below::EMPTY,
         children: [0; 2],
         fork: 0,
         leaf: Leaf::Absent,
+        tree: Number::of(0),
     };
+}
+
+/// Which of the trees over the same cells it is: there are several where there are messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Number(#[cfg(feature = "messages")] u8);
+
+impl Number {
+    const fn of(_nth: u8) -> Self {
+        Self(
+            #[cfg(feature = "messages")]
+            _nth,
+        )
+    }
+}
+
+/// What an inner node's leaves add up to, and how many count: apart, so that the number is as short as a link.
+///
+/// With narrow links it is nothing: a small table is added up anew where the sum is asked for, for 12 bytes less per slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Below {
+    #[cfg(not(any(target_os = "none", gossip_ix16)))]
+    sum: Item,
+    #[cfg(not(any(target_os = "none", gossip_ix16)))]
+    count: Ix,
+}
+
+#[cfg(not(any(target_os = "none", gossip_ix16)))]
+impl Below {
+    const EMPTY: Self = Self { sum: Item::ZERO, count: 0 };
+
+    fn of(Sum { sum, count }: Sum) -> Self {
+        Self { sum, count }
+    }
+
+    fn sum(self) -> Sum {
+        Sum { count: self.count, sum: self.sum }
+    }
+}
+
+#[cfg(any(target_os = "none", gossip_ix16))]
+impl Below {
+    const EMPTY: Self = Self {};
+
+    fn of(_: Sum) -> Self {
+        Self {}
+    }
+
+    fn sum(self) -> Sum {
+        Sum::default()
+    }
 }
 
 /// What is known of a cell's own leaf.
@@ -65,11 +115,17 @@ pub(crate) struct Index {
     len: Ix,
     /// Whether anything is other than when that was last asked.
     changed: bool,
+    tree: Number,
 }
 
 impl Index {
     pub(crate) const fn new() -> Self {
-        Self { root: 0, len: 0, changed: false }
+        Self::nth(0)
+    }
+
+    /// One of several trees over the same cells, each with its own number.
+    pub(crate) const fn nth(tree: u8) -> Self {
+        Self { root: 0, len: 0, changed: false, tree: Number::of(tree) }
     }
 
     /// Enters slot `ix` under `key`; without an item it is found but does not count.
@@ -77,7 +133,7 @@ impl Index {
     /// False, and nothing has changed, if the key is there already, or the slot under any key.
     pub(crate) fn insert(&mut self, cells: &mut [Cell], ix: usize, key: Key, item: Option<Item>) -> bool {
         let gain = Sum::of(item);
-        let leaf = Cell { key, item: gain.sum, leaf: Leaf::of(item), ..Cell::default() };
+        let leaf = Cell { key, item: gain.sum, leaf: Leaf::of(item), tree: self.tree, ..Cell::default() };
         if cells.get(ix).is_none_or(|cell| cell.leaf != Leaf::Absent) {
             return false;
         }
@@ -92,15 +148,15 @@ impl Index {
         // Down to where the new fork belongs, adding on the way what the leaf brings.
         let (mut at, mut above, mut link) = (self.root as usize, 0, None);
         while let Some(cell) = inner_mut(cells, at, above).filter(|cell| cell.fork < fork) {
-            cell.set_sum(cell.sum() + gain);
+            cell.below = Below::of(cell.below.sum() + gain);
             let side = key.bit(cell.fork - 1);
             link = Some((at, side));
             (at, above) = (cell.child(side), cell.fork);
         }
-        let sum = weight(cells, at, above) + gain;
+        let below = Below::of(weight(cells, at, above) + gain);
         let mut children = [ix as Ix; 2];
         children[1 - key.bit(bit)] = at as Ix;
-        cells[ix] = Cell { sum: sum.sum, count: sum.count as Ix, children, fork, ..leaf };
+        cells[ix] = Cell { below, children, fork, ..leaf };
         self.relink(cells, link, ix);
         (self.len, self.changed) = (self.len.saturating_add(1), true);
         true
@@ -115,10 +171,13 @@ impl Index {
         }
         (cell.item, cell.leaf) = (new.sum, Leaf::of(item));
         self.changed = true;
+        if NARROW {
+            return;
+        }
         let gain = new - old;
         let (mut at, mut above) = (self.root as usize, 0);
         while let Some(cell) = inner_mut(cells, at, above) {
-            cell.set_sum(cell.sum() + gain);
+            cell.below = Below::of(cell.below.sum() + gain);
             (at, above) = (cell.child(key.bit(cell.fork - 1)), cell.fork);
         }
     }
@@ -131,7 +190,7 @@ impl Index {
         // The links that lead to the leaf, to the fork just above it, and to the fork that lives in the leaf's cell.
         let (mut to_leaf, mut to_parent, mut to_guest) = (None, None, None);
         while let Some(cell) = inner_mut(cells, at, above) {
-            cell.set_sum(cell.sum() - loss);
+            cell.below = Below::of(cell.below.sum() - loss);
             if at == ix {
                 to_guest = to_leaf;
             }
@@ -146,8 +205,7 @@ impl Index {
                 // The parent's cell takes over the fork that lives with the leaf, if there is one; else it is empty.
                 let guest = cells[ix];
                 if let Some(host) = cells.get_mut(parent) {
-                    (host.sum, host.count, host.children, host.fork) =
-                        (guest.sum, guest.count, guest.children, guest.fork);
+                    (host.below, host.children, host.fork) = (guest.below, guest.children, guest.fork);
                 }
                 if guest.fork > 0 {
                     self.relink(cells, to_guest, parent);
@@ -194,11 +252,14 @@ impl Index {
 
     /// What all counted items add up to.
     pub(crate) fn root(&self, cells: &[Cell]) -> Sum {
-        if self.len > 0 { weight(cells, self.root as usize, 0) } else { Sum::default() }
+        self.sum(cells, Prefix::ROOT)
     }
 
     /// What the counted items under `prefix` add up to.
     pub(crate) fn sum(&self, cells: &[Cell], prefix: Prefix) -> Sum {
+        if NARROW {
+            return self.counted_under(cells, prefix).fold(Sum::default(), |sum, cell| sum + cell.weight());
+        }
         self.locate(cells, prefix).map_or(Sum::default(), |(at, above)| weight(cells, at, above))
     }
 
@@ -214,6 +275,14 @@ impl Index {
     /// The sixteen always add up to [`Index::sum`]: bits beyond the end of the key read as zero.
     pub(crate) fn children(&self, cells: &[Cell], prefix: Prefix) -> [Sum; 16] {
         let mut sums = [Sum::default(); 16];
+        if NARROW {
+            for cell in self.counted_under(cells, prefix) {
+                if let Some(sum) = sums.get_mut(usize::from(cell.key.nibble(prefix.len()))) {
+                    *sum = *sum + cell.weight();
+                }
+            }
+            return sums;
+        }
         let Some(top) = self.locate(cells, prefix) else { return sums };
         // A fork takes one place and gives two, four levels deep: five places are enough.
         let (mut todo, mut left) = ([top; 5], 1);
@@ -234,6 +303,12 @@ impl Index {
             }
         }
         sums
+    }
+
+    /// The cells of all counted items under `prefix`, in no order.
+    fn counted_under<'c>(&self, cells: &'c [Cell], prefix: Prefix) -> impl Iterator<Item = &'c Cell> {
+        let tree = self.tree;
+        cells.iter().filter(move |cell| cell.leaf == Leaf::Counted && cell.tree == tree && prefix.contains(cell.key))
     }
 
     /// Whether slot `ix` is in the index, whether it counts or not.
@@ -320,16 +395,6 @@ impl Cell {
         self.children[side & 1] as usize
     }
 
-    /// What the inner node's leaves add up to.
-    #[allow(clippy::unnecessary_cast, reason = "a link is as wide as the count, or narrower")]
-    fn sum(&self) -> Sum {
-        Sum { count: self.count as u32, sum: self.sum }
-    }
-
-    fn set_sum(&mut self, sum: Sum) {
-        (self.sum, self.count) = (sum.sum, sum.count as Ix);
-    }
-
     /// What the leaf alone adds.
     fn weight(&self) -> Sum {
         Sum { count: u32::from(self.leaf == Leaf::Counted), sum: self.item }
@@ -357,7 +422,7 @@ fn inner_mut(cells: &mut [Cell], at: usize, above: u8) -> Option<&mut Cell> {
 /// What the tree at a spot adds up to.
 fn weight(cells: &[Cell], at: usize, above: u8) -> Sum {
     match cells.get(at) {
-        Some(cell) if cell.fork > above => cell.sum(),
+        Some(cell) if cell.fork > above => cell.below.sum(),
         Some(cell) => cell.weight(),
         None => Sum::default(),
     }
@@ -371,7 +436,7 @@ fn edge(cells: &[Cell], mut at: usize, mut above: u8, side: usize) -> usize {
     at
 }
 
-const _: () = assert!(size_of::<Cell>() == 36 + 4 * size_of::<Ix>(), "a cell is 52 bytes, or 44 with narrow links");
+const _: () = assert!(size_of::<Cell>() <= if NARROW { 32 } else { 52 });
 
 #[cfg(test)]
 pub(super) mod tests;

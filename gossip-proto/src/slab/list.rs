@@ -12,16 +12,33 @@ use super::{Ix, Link};
 /// The links of one slot in one list; all-zero is not in a list.
 ///
 /// The head's `prev` and the tail's `next` point at themselves, so that a listed slot always has two links and
-/// "is it listed?" needs no bit of its own.
+/// "is it listed?" needs no bit of its own. With narrow links there is no `prev`: a list is short, and what leaves it is
+/// mostly its head, so the one before any other is looked for from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hook {
+    #[cfg(not(any(target_os = "none", gossip_ix16)))]
     prev: Link,
     next: Link,
 }
 
 impl Hook {
     /// In no list.
-    pub(crate) const EMPTY: Self = Self { prev: Link::NONE, next: Link::NONE };
+    pub(crate) const EMPTY: Self = Self::of(Link::NONE, Link::NONE);
+
+    const fn of(_prev: Link, next: Link) -> Self {
+        Self {
+            #[cfg(not(any(target_os = "none", gossip_ix16)))]
+            prev: _prev,
+            next,
+        }
+    }
+
+    fn set_prev(&mut self, _prev: Link) {
+        #[cfg(not(any(target_os = "none", gossip_ix16)))]
+        {
+            self.prev = _prev;
+        }
+    }
 }
 
 /// A slot with a hook for the lists of `Tag`.
@@ -122,9 +139,9 @@ impl Ends {
     fn push_front(&mut self, hooks: &mut dyn At, me: Link) {
         self.remove(hooks, me);
         let Some(hook) = hooks.at(me) else { return };
-        *hook = Hook { prev: me, next: if self.head == Link::NONE { me } else { self.head } };
+        *hook = Hook::of(me, if self.head == Link::NONE { me } else { self.head });
         match hooks.at(self.head) {
-            Some(old) => old.prev = me,
+            Some(old) => old.set_prev(me),
             None => self.tail = me,
         }
         self.head = me;
@@ -134,7 +151,7 @@ impl Ends {
     fn push_back(&mut self, hooks: &mut dyn At, me: Link) {
         self.remove(hooks, me);
         let Some(hook) = hooks.at(me) else { return };
-        *hook = Hook { prev: if self.tail == Link::NONE { me } else { self.tail }, next: me };
+        *hook = Hook::of(if self.tail == Link::NONE { me } else { self.tail }, me);
         match hooks.at(self.tail) {
             Some(old) => old.next = me,
             None => self.head = me,
@@ -144,8 +161,11 @@ impl Ends {
     }
 
     fn remove(&mut self, hooks: &mut dyn At, me: Link) {
-        let Some(hook) = hooks.at(me).filter(|hook| hook.next != Link::NONE) else { return };
-        let Hook { prev, next } = core::mem::take(hook);
+        let Some(hook) = hooks.at(me).filter(|hook| hook.next != Link::NONE).copied() else { return };
+        let (prev, next) = (self.before(hooks, me, hook), hook.next);
+        if let Some(hook) = hooks.at(me) {
+            *hook = Hook::EMPTY;
+        }
         let (first, last) = (prev == me, next == me);
         // A neighbour that becomes an end points at itself; the last slot of all has no neighbour.
         match hooks.at(if first { Link::NONE } else { prev }) {
@@ -153,10 +173,28 @@ impl Ends {
             None => self.head = if last { Link::NONE } else { next },
         }
         match hooks.at(if last { Link::NONE } else { next }) {
-            Some(after) => after.prev = if first { next } else { prev },
+            Some(after) => after.set_prev(if first { next } else { prev }),
             None => self.tail = if first { Link::NONE } else { prev },
         }
         self.len = self.len.saturating_sub(1);
+    }
+
+    /// The one before a listed slot; that slot itself, if it is the first.
+    #[cfg(not(any(target_os = "none", gossip_ix16)))]
+    fn before(&self, _hooks: &mut dyn At, _me: Link, hook: Hook) -> Link {
+        hook.prev
+    }
+
+    #[cfg(any(target_os = "none", gossip_ix16))]
+    fn before(&self, hooks: &mut dyn At, me: Link, _hook: Hook) -> Link {
+        let mut at = self.head;
+        for _ in 0..self.len {
+            match hooks.at(at).map(|hook| hook.next) {
+                Some(next) if at != me && next != me => at = next,
+                _ => break,
+            }
+        }
+        at
     }
 }
 

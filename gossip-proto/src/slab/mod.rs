@@ -4,6 +4,7 @@
 //! is all-zero bytes. Nothing here knows what it stores.
 
 pub(crate) mod arena;
+#[cfg_attr(any(target_os = "none", gossip_ix16), path = "ticks.rs")]
 pub(crate) mod deadline;
 pub(crate) mod index;
 pub(crate) mod list;
@@ -23,8 +24,14 @@ pub(crate) type Ix = u16;
 #[cfg(not(any(target_os = "none", gossip_ix16)))]
 pub(crate) type Ix = u32;
 
-/// The most slots that a table may have, alike on every target.
-pub(crate) const SLOTS_MAX: usize = if (Ix::MAX as usize) < (1 << 24) { Ix::MAX as usize - 1 } else { 1 << 24 };
+/// Whether links are narrow, and memory scarce: what large tables keep at hand is worked out when it is needed.
+pub(crate) const NARROW: bool = size_of::<Ix>() == 2;
+
+/// Whether there is no heap, so that memory is scarce: then queues are shorter, by the same rules for when they are full.
+pub(crate) const SCARCE: bool = !cfg!(feature = "alloc");
+
+/// The most slots that a table may have: the numbers behind them are those of guests.
+pub(crate) const SLOTS_MAX: usize = if (Ix::MAX as usize) < (1 << 24) { Ix::MAX as usize - 8 } else { 1 << 24 };
 
 /// A link to a slot, or none: all-zero bytes are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

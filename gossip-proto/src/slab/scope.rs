@@ -9,13 +9,20 @@
 
 use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
 
-/// What a node wants: some topics up to a ceiling and, if it says so, whatever is not listed.
+/// What a node wants: some topics up to a ceiling and, if it says so, whatever is not listed. One that cannot list any
+/// wants all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scope {
+pub(crate) struct Scope<const LEN: usize = { 2 * TOPICS_MAX }> {
     /// Whether topics that are not listed are wanted.
     rest: bool,
-    parts: heapless::Vec<Part, { 2 * TOPICS_MAX }>,
+    parts: heapless::Vec<Part, LEN>,
 }
+
+/// What this node wants: all, where interest is left out.
+pub(crate) type OwnScope = Scope<{ if POSSIBLE { 2 * TOPICS_MAX } else { 0 } }>;
+
+/// Whether this node can want less than all. What others want it heeds in any case.
+pub(crate) const POSSIBLE: bool = cfg!(feature = "interest");
 
 /// One topic, wanted as far as the first five bits of a key's hash are less than its ceiling: 32 is all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +37,7 @@ impl Default for Scope {
     }
 }
 
-impl Scope {
+impl<const LEN: usize> Scope<LEN> {
     /// Everything.
     pub(crate) const ALL: Self = Self { rest: true, parts: heapless::Vec::new() };
 
@@ -44,11 +51,11 @@ impl Scope {
     }
 
     pub(crate) fn is_all(&self) -> bool {
-        self.rest && self.parts.is_empty()
+        LEN == 0 || self.rest && self.parts.is_empty()
     }
 
     pub(crate) fn wants(&self, key: Key) -> bool {
-        key.key() >> CEILING_SHIFT < self.ceiling(key.topic()).into()
+        LEN == 0 || key.key() >> CEILING_SHIFT < self.ceiling(key.topic()).into()
     }
 
     /// How far a topic is wanted, in 32nds.
@@ -68,7 +75,7 @@ impl Scope {
         if self.ceiling(topic) == ceiling {
             return Some(());
         }
-        if self.parts.len() >= TOPICS_MAX { None } else { self.parts.push(Part { topic, ceiling }).ok() }
+        if self.parts.len() >= TOPICS_MAX.min(LEN) { None } else { self.parts.push(Part { topic, ceiling }).ok() }
     }
 
     /// The topic with the lowest ceiling of those that are cut, and its ceiling.
@@ -78,8 +85,11 @@ impl Scope {
     }
 
     /// What both want.
-    pub(crate) fn shared(&self, other: &Self) -> Self {
-        let mut shared = Self { rest: self.rest && other.rest, parts: heapless::Vec::new() };
+    pub(crate) fn shared(&self, other: &Scope) -> Scope {
+        if LEN == 0 {
+            return other.clone();
+        }
+        let mut shared = Scope { rest: self.rest && other.rest, parts: heapless::Vec::new() };
         for part in self.parts.iter().chain(&other.parts) {
             let ceiling = self.ceiling(part.topic).min(other.ceiling(part.topic));
             if shared.ceiling(part.topic) != ceiling {

@@ -7,10 +7,11 @@ use crate::time::Instant;
 /// Tokens are bytes; kept in millionths so that slow rates lose nothing to rounding.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    rate: i64,
-    depth: i64,
-    /// What a datagram may take: less than that is left for a probe.
-    reserve: i64,
+    rate: u32,
+    /// In bytes.
+    depth: u32,
+    /// What a datagram may take, in bytes: less than that is left for a probe.
+    reserve: u16,
     tokens: i64,
     filled: Instant,
     overdrawn: bool,
@@ -19,18 +20,17 @@ pub(crate) struct Budget {
 impl Budget {
     /// A full bucket that holds what flows in a tenth of a second, and two datagrams at least.
     pub(crate) fn new(bytes_per_second: u32, datagram_len_max: u16) -> Self {
-        let rate = i64::from(bytes_per_second);
-        let depth = (rate / 10).max(2 * i64::from(datagram_len_max)) * MICRO;
-        let reserve = i64::from(datagram_len_max) * MICRO;
-        Self { rate, depth, reserve, tokens: depth, filled: Instant::ZERO, overdrawn: false }
+        let (rate, reserve) = (bytes_per_second, datagram_len_max);
+        let depth = (rate / 10).max(2 * u32::from(reserve));
+        Self { rate, depth, reserve, tokens: i64::from(depth) * MICRO, filled: Instant::ZERO, overdrawn: false }
     }
 
     /// Whether a datagram may go at `now`.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {
         let micros = i64::try_from(now.since(self.filled)).unwrap_or(i64::MAX);
-        self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate)).min(self.depth);
+        self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate.into())).min(self.depth());
         self.filled = self.filled.max(now);
-        let allowed = self.tokens >= self.reserve;
+        let allowed = self.tokens >= self.reserve();
         self.overdrawn &= !allowed;
         allowed
     }
@@ -41,14 +41,24 @@ impl Budget {
     }
 
     pub(crate) fn spend(&mut self, bytes: usize) {
-        self.tokens =
-            self.tokens.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO)).max(-self.depth);
+        self.tokens = self
+            .tokens
+            .saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO))
+            .max(-self.depth());
+    }
+
+    fn depth(&self) -> i64 {
+        i64::from(self.depth) * MICRO
+    }
+
+    fn reserve(&self) -> i64 {
+        i64::from(self.reserve) * MICRO
     }
 
     /// When the next datagram may go.
     pub(crate) fn ready(&self) -> Instant {
-        let lacking = self.reserve.saturating_sub(self.tokens).max(0);
-        let wait = lacking.unsigned_abs() / self.rate.max(1).unsigned_abs() + 1;
+        let lacking = self.reserve().saturating_sub(self.tokens).max(0);
+        let wait = lacking.unsigned_abs() / u64::from(self.rate.max(1)) + 1;
         self.filled.plus(wait)
     }
 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::membership::Members;
 use crate::rng::Rng;
+use crate::slab::Ix;
 use crate::time::{Instant, micros};
 
 /// The clock of the rounds.
@@ -16,7 +17,7 @@ pub(crate) struct Rounds {
     interval: u64,
     last: Instant,
     next: Instant,
-    targets: heapless::Vec<u32, TARGETS_MAX>,
+    targets: heapless::Vec<Ix, TARGETS_MAX>,
 }
 
 impl Rounds {
@@ -33,6 +34,11 @@ impl Rounds {
             next: zero,
             targets,
         }
+    }
+
+    /// The longest wait between two rounds, in µs.
+    pub(crate) fn interval_max(&self) -> u64 {
+        self.interval_max
     }
 
     /// When the next round is due.
@@ -67,7 +73,7 @@ impl Rounds {
         self.targets.clear();
         while self.targets.len() < wanted && draws > 0 {
             draws -= 1;
-            let Some(ix) = members.peer(rng.below(peers as u32) as usize).map(|ix| ix as u32) else { break };
+            let Some(ix) = members.peer(rng.below(peers as u32) as usize).map(|ix| ix as Ix) else { break };
             let awake = members.get(ix as usize).is_some_and(|slot| !slot.sleeps(now));
             if awake && !self.targets.contains(&ix) && self.targets.push(ix).is_err() {
                 break;

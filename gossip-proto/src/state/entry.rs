@@ -6,9 +6,12 @@ use core::time::Duration;
 
 use super::record::{Record, Versions};
 use super::version::Version;
-use super::{counter, parts};
+use super::{counter, join, parts};
 
 /// How concurrent writes of an entry are merged.
+///
+/// Counters, `Max`, `Min` and `App` are of feature `kinds`, siblings and sets of feature `siblings`: a node without them
+/// refuses such entries, written or heard, counted, and never agrees with those that hold some.
 ///
 /// A key keeps its kind. A register and siblings may follow each other once the entry is deleted; between them and the
 /// kinds that join, the key has to be forgotten first. Where writers disagree, the kind further down this list wins
@@ -79,8 +82,18 @@ impl Kind {
     }
 
     /// Whether two values make one, so that one version is all there is to hold.
-    pub(super) const fn joins(self) -> bool {
+    pub(super) const fn is_joining(self) -> bool {
         matches!(self, Self::Max | Self::Min | Self::Counter | Self::App(_))
+    }
+
+    /// The same of entries that may be held: of none where such kinds are left out.
+    pub(super) const fn joins(self) -> bool {
+        join::POSSIBLE && self.is_joining()
+    }
+
+    /// Whether its values are parts of a counter.
+    pub(super) const fn counts(self) -> bool {
+        self.joins() && matches!(self, Self::Counter)
     }
 
     /// Whether an entry of this kind is one of many under one name.
@@ -217,7 +230,7 @@ impl<'a> Entry<'a> {
     /// What this part of a counter adds to it; 0 for other kinds.
     #[must_use]
     pub fn count(&self) -> i128 {
-        if self.kind() == Kind::Counter { counter::sum(self.value()) } else { 0 }
+        if self.kind().counts() { counter::sum(self.value()) } else { 0 }
     }
 
     fn name(&self) -> (&'a [u8], &'a [u8]) {
@@ -262,7 +275,7 @@ impl<'a> Iterator for Values<'a> {
         let (kind, now) = (self.kind, self.now);
         self.versions.find_map(|version| match version {
             // A part of a counter that is all taken back is as good as deleted.
-            Version { value: Some(bytes), .. } if kind == Kind::Counter && counter::is_reset(bytes) => None,
+            Version { value: Some(bytes), .. } if kind.counts() && counter::is_reset(bytes) => None,
             Version { value: Some(bytes), stamp, writer, ttl, .. } if version.kind == kind && version.lives(now) => {
                 let writer = if kind.joins() { 0 } else { writer };
                 Some(Value { bytes, stamp, writer, ends: (ttl > 0).then(|| version.until()) })

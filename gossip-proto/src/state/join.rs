@@ -24,6 +24,9 @@ use crate::hash::hash;
 use crate::slab::index::Key;
 use crate::wire::{Context, Seen};
 
+/// Whether a node can hold such values at all: what only they need is left out where it cannot.
+pub(super) const POSSIBLE: bool = cfg!(feature = "kinds");
+
 /// What is to be held of two versions of one joining kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {

@@ -14,11 +14,15 @@
 //! it in. So replicas that tell each other what they hold stop at equal lists, always. As long as no context was
 //! cut short and no fifth sibling was dropped, the list is also the same for every order of arrival.
 
+use core::cmp::Ordering;
+
 use super::entry::Kind;
 use super::version::Version;
 
+/// Whether a node can hold more than one version of an entry: what only these need is left out where it cannot.
+pub(super) const POSSIBLE: bool = cfg!(feature = "siblings");
 /// The most siblings of an entry.
-pub(super) const SIBLINGS_MAX: usize = 4;
+pub(super) const SIBLINGS_MAX: usize = if POSSIBLE { 4 } else { 0 };
 /// The most versions of an entry: the siblings, and the register below them.
 pub(super) const VERSIONS_MAX: usize = SIBLINGS_MAX + 1;
 
@@ -54,6 +58,9 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
     if let Some(top) = held.clone().next().filter(|top| top.kind.rank() != new.kind.rank()) {
         let wins = new.kind.rank() > top.kind.rank();
         return Plan { verdict: if wins { Verdict::Take } else { Verdict::Lost }, conflict: true, ..plan };
+    }
+    if !POSSIBLE {
+        return plan_register(held, new);
     }
     let register = new.kind == Kind::Register;
     let (mut siblings, mut covered, mut ended) = (0, false, false);
@@ -98,4 +105,17 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
         plan.conflict |= shown && !seen && (register || below.kind == Kind::Register);
     }
     plan
+}
+
+/// The same where registers alone are held, one of each entry.
+fn plan_register<'r>(mut held: impl Iterator<Item = Version<'r>>, new: &Version<'_>) -> Plan {
+    let plan = Plan::default();
+    let Some(held) = held.next() else { return plan };
+    match held.rank().cmp(&new.rank()) {
+        Ordering::Equal => Plan { verdict: Verdict::Known, ..plan },
+        Ordering::Greater => {
+            Plan { verdict: Verdict::Lost, place: 1, keep: 1, conflict: !new.covered_by(&held), ..plan }
+        }
+        Ordering::Less => Plan { conflict: !held.covered_by(new), ..plan },
+    }
 }

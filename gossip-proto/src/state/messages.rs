@@ -76,8 +76,8 @@ pub(crate) enum Told {
 impl Messages {
     pub(super) const fn new() -> Self {
         Self {
-            windows: Index::new(),
-            held: Index::new(),
+            windows: Index::nth(1),
+            held: Index::nth(2),
             inbox: List::new(),
             told: List::new(),
             bytes: 0,

@@ -58,6 +58,9 @@ pub(super) fn split(kind: Kind, key: &[u8]) -> Option<(&[u8], &[u8])> {
 impl<'a> Store<'a> {
     /// Adds to this life's part of a counter; returns its slot and stamp.
     pub(crate) fn count(&mut self, life: u64, stamp: u64, name: &[u8], delta: i64) -> Result<(usize, u64), PutError> {
+        if !self.takes(Kind::Counter) {
+            return Err(PutError::Kind);
+        }
         let key = PartKey::new(Kind::Counter, name, &life.to_le_bytes())?;
         let held = self.find_part(Kind::Counter, key.as_bytes());
         let record = self.record(held);
@@ -155,7 +158,7 @@ impl<'a> Store<'a> {
 /// Whether a version may have this key, and a part of a counter this value.
 pub(super) fn check(key: &[u8], version: &Version<'_>) -> Result<(), Refused> {
     split(version.kind, key).ok_or(Refused::KeyLen)?;
-    let sound = version.kind != Kind::Counter || version.value.is_some_and(|bytes| Part::from_bytes(bytes).is_some());
+    let sound = !version.kind.counts() || version.value.is_some_and(|bytes| Part::from_bytes(bytes).is_some());
     sound.then_some(()).ok_or(Refused::Value)
 }
 

@@ -6,7 +6,7 @@ use crate::slab::arena::Loc;
 use crate::slab::deadline::{Place, Timed};
 use crate::slab::list::{Hook, Hooked};
 
-/// One slot of the table; 28 bytes, or 16 with narrow links.
+/// One slot of the table; 28 bytes, or 10 with narrow links.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EntrySlot {
     /// The record, or the blob; none while the slot is free.

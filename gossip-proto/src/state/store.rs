@@ -16,7 +16,7 @@ use super::record;
 use super::slot::{Changed, EntrySlot, Flag, Free, Hot};
 use super::version::{ContextBytes, Version, context};
 use super::view::floor;
-use super::{join, parts};
+use super::{join, merge, parts};
 use crate::config::{Config, Merge};
 use crate::error::PutError;
 use crate::node::Node;
@@ -24,7 +24,7 @@ use crate::slab::arena::{Arena, Loc};
 use crate::slab::deadline::{Deadlines, Row};
 use crate::slab::index::{Cell, Index, Item, Key};
 use crate::slab::list::List;
-use crate::slab::scope::Scope;
+use crate::slab::scope::OwnScope;
 use crate::slab::sketch;
 use crate::slab::{Ix, Slice};
 use crate::time::Tick;
@@ -58,7 +58,10 @@ pub(crate) struct Store<'a> {
     pub(super) hash: StateHash,
     pub(super) content_len_max: usize,
     /// What of the entries this node wants.
-    pub(crate) scope: Scope,
+    pub(crate) scope: OwnScope,
+    /// What of the kinds is left out, as if it were built so.
+    #[cfg(feature = "sim")]
+    pub(super) without: crate::config::Without,
     /// How values of an application's kinds join.
     pub(super) merge_app: Option<Merge>,
     pub(super) value_len_max: usize,
@@ -96,7 +99,7 @@ pub(crate) enum Refused {
     EntriesFull,
     /// No free bytes.
     BytesFull,
-    /// A kind that this build does not know.
+    /// A kind that this build does not know or hold.
     Kind,
     /// A key that is empty or too long.
     KeyLen,
@@ -169,7 +172,9 @@ impl<'a> Store<'a> {
             messages_evicted: 0,
             hash,
             content_len_max,
-            scope: Scope::ALL,
+            scope: OwnScope::ALL,
+            #[cfg(feature = "sim")]
+            without: config.without,
             merge_app: config.merge,
             value_len_max: config.value_len_max as usize,
         }
@@ -206,7 +211,7 @@ impl<'a> Store<'a> {
             let max = if kind == Kind::Register { self.value_len_max } else { 0 };
             return Err(PutError::ValueLen { max: self.content_len_max.max(max) });
         }
-        if matches!(kind, Kind::App(n) if n > Kind::APP_MAX || self.merge_app.is_none()) {
+        if matches!(kind, Kind::App(n) if n > Kind::APP_MAX) || !self.takes(kind) {
             return Err(PutError::Kind);
         }
         if kind.joins() && ttl > 0 {
@@ -261,9 +266,23 @@ impl<'a> Store<'a> {
         Some((slot, stamp))
     }
 
+    /// Whether this node may hold entries of a kind. It passes on none that it could not merge: what it kept in place of
+    /// the others would be lost to whoever asks it.
+    pub(super) fn takes(&self, kind: Kind) -> bool {
+        let (siblings, joins) = (merge::POSSIBLE, join::POSSIBLE);
+        #[cfg(feature = "sim")]
+        let (siblings, joins) = (siblings && !self.without.siblings, joins && !self.without.kinds);
+        match kind {
+            Kind::Register => true,
+            Kind::Siblings | Kind::Set => siblings,
+            Kind::App(_) => joins && self.merge_app.is_some(),
+            Kind::Max | Kind::Min | Kind::Counter => joins,
+        }
+    }
+
     /// Merges one version that came in.
     pub(crate) fn merge(&mut self, item: &EntryItem<'_>) -> Result<Merged, Refused> {
-        let kind = Kind::from_wire(item.kind).ok_or(Refused::Kind)?;
+        let kind = Kind::from_wire(item.kind).filter(|kind| self.takes(*kind)).ok_or(Refused::Kind)?;
         if item.key.is_empty() || item.key.len() > Node::KEY_LEN_MAX {
             return Err(Refused::KeyLen);
         }
@@ -277,9 +296,6 @@ impl<'a> Store<'a> {
             return Err(Refused::Context);
         }
         parts::check(item.key, &new)?;
-        if matches!(kind, Kind::App(_)) && self.merge_app.is_none() {
-            return Err(Refused::Kind);
-        }
         if new.ttl >> 1 > TTL_MAX || kind.joins() && new.value.is_some() && new.ttl > 0 {
             return Err(Refused::Ttl);
         }
@@ -390,7 +406,7 @@ impl<'a> Store<'a> {
         new: &Version<'_>,
     ) -> Result<usize, Refused> {
         let slot = held.or_else(|| self.take_slot()).ok_or(Refused::EntriesFull)?;
-        let done = if plan.keep == 0 {
+        let done = if !merge::POSSIBLE || plan.keep == 0 {
             let done = self.reserve(slot, record::len_of_one(key, new));
             if done {
                 record::write_one(self.record_mut(slot), key, new);

@@ -107,11 +107,7 @@ impl Bed {
             if !leaves.contains(&ix) {
                 assert_eq!(*cell, Cell::default(), "an empty cell is all-zero");
             } else if !forks.contains(&ix) {
-                assert_eq!(
-                    (cell.fork, cell.children, cell.sum()),
-                    (0, [0; 2], Sum::default()),
-                    "a fork nobody links to"
-                );
+                assert_eq!((cell.fork, cell.children, cell.below), (0, [0; 2], Below::EMPTY), "a fork nobody links to");
             }
         }
     }
@@ -133,7 +129,8 @@ impl Bed {
         let prefix = Prefix::of(cell.key, bit);
         assert!(leaves.contains(&at), "a fork lives in the cell of a leaf below it");
         assert!(leaves.iter().all(|&leaf| prefix.contains(self.cells[leaf].key)), "a leaf under the wrong prefix");
-        assert_eq!(cell.sum(), leaves.iter().fold(Sum::default(), |sum, &leaf| sum + self.cells[leaf].weight()));
+        let sum = leaves.iter().fold(Sum::default(), |sum, &leaf| sum + self.cells[leaf].weight());
+        assert_eq!(cell.below, Below::of(sum));
         leaves
     }
 

@@ -65,7 +65,10 @@ where
     assert!(forth.iter().eq(model.iter()), "{forth:?} {model:?}");
     for (nth, &ix) in forth.iter().enumerate() {
         let before = nth.checked_sub(1).map_or(ix, |nth| forth[nth]);
-        assert_eq!(slots[ix].hook().prev, Link::to(before));
+        assert_eq!(
+            list.ends.before(&mut Hooks(&mut slots.to_vec(), list.tag), Link::to(ix), *slots[ix].hook()),
+            Link::to(before)
+        );
     }
     for (ix, slot) in slots.iter().enumerate() {
         assert_eq!(list.is_linked(slots, ix), model.contains(&ix));
@@ -100,7 +103,7 @@ fn survives_corrupted_hooks() {
             0 => Link::NONE,
             n => Link::to(n as usize),
         };
-        slots.iter_mut().for_each(|slot| slot.red = Hook { prev: draw(rng), next: draw(rng) });
+        slots.iter_mut().for_each(|slot| slot.red = Hook::of(draw(rng), draw(rng)));
         let mut list = List::<Red> { ends: Ends { head: draw(rng), tail: draw(rng), len: 1 }, tag: PhantomData };
         for _ in 0..60 {
             let ix = rng.below(10) as usize;

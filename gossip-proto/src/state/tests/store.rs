@@ -389,7 +389,7 @@ fn slots_and_bytes_left_over() {
     let mut narrow = store(4, 0, &Config::lan("test"));
     assert_eq!(narrow.put(1, 1, b"k", None, Kind::Register), Err(PutError::BytesFull { max: 0 }));
     assert_eq!(narrow.used(), (0, 4));
-    assert_eq!(size_of::<EntrySlot>(), if size_of::<crate::slab::Ix>() == 2 { 16 } else { 28 });
+    assert_eq!(size_of::<EntrySlot>(), if size_of::<crate::slab::Ix>() == 2 { 10 } else { 28 });
 }
 
 #[test]
