@@ -95,8 +95,8 @@ counters! {
     messages_evicted: Count,
     /// Messages that were missed for good, or were over before the application asked for them.
     messages_missed: Count,
-    /// Messages that no rule allows: too long, too long-lived, before the time is known, or at a node without feature
-    /// `messages`, where windows count, too.
+    /// Messages that no rule allows: too long, too long-lived, before the time is known; at a node without feature
+    /// `messages`, windows and questions for messages, too, and at one without `large`, chunks and questions for them.
     refused_message: Count,
     /// Members that found no free slot, and in a sample records of members that were not looked into.
     members_refused: Count,

@@ -148,10 +148,16 @@ impl<'a> Members<'a> {
 
     /// Changes what is known of a member, and keeps index, peers and lists in step.
     pub(crate) fn update(&mut self, ix: usize, change: impl FnOnce(&mut MemberSlot)) {
-        let Some(slot) = self.get_mut(ix) else { return };
-        let before = (slot.incarnation, slot.tags_version, slot.addr, slot.state);
-        change(slot);
+        let Some(before) = self.before(ix) else { return };
+        if let Some(slot) = self.get_mut(ix) {
+            change(slot);
+        }
         self.updated(ix, &before);
+    }
+
+    #[inline(never)]
+    fn before(&self, ix: usize) -> Option<(u32, u32, Addr, MemberState)> {
+        self.get(ix).map(|slot| (slot.incarnation, slot.tags_version, slot.addr, slot.state))
     }
 
     /// What follows from a change: apart, since there is a copy of `update` for each kind of change.

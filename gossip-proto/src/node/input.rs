@@ -261,6 +261,7 @@ impl Node<'_> {
             Message::Ahead { key, now } => self.take_ahead(context, key, now),
             // Taken in behind the others: it counts if there is an ack among them.
             Message::Seen(_) | Message::Copies => {}
+            Message::Lacking => self.stats.refused_message += 1,
             // What is for us is opened when the rest has been taken in.
             Message::Forward { to, .. } if to == self.envelope.own => {
                 self.stats.forward_refused += Count::from(context.forwarded);

@@ -78,7 +78,7 @@ impl Node<'_> {
                 None => Some(0),
             },
             Task::Want => filling.push(&Message::Want(row.key()), false, limit),
-            Task::Send | Task::Copy => self.push_key(filling, table, row.key(), row.task == Task::Copy, limit),
+            Task::Send | Task::Copy => self.push_key(filling, table, row.key(), matches!(row.task, Task::Copy), limit),
             Task::Digests => {
                 let tree = self.tree(table, filling.to.slot);
                 push_part(

@@ -58,6 +58,9 @@ impl Node<'_> {
     pub(super) fn take_sketch(&mut self, context: &Context, message: &Sketch<'_>) {
         let Some(peer) = context.reply else { return };
         self.session_heard(context, Table::Entries);
+        if !sketch::POSSIBLE {
+            return self.answer_by_digests(context, peer);
+        }
         match *message {
             Sketch::Ask { count, cell, estimate } => self.answer_ask(context, peer, count, cell, estimate),
             Sketch::Cells { first, end, cells } => {
@@ -85,6 +88,11 @@ impl Node<'_> {
             }
             Sketch::Want { .. } => {}
         }
+    }
+
+    fn answer_by_digests(&mut self, context: &Context, peer: usize) {
+        let task = if context.root == self.root { Task::Equal } else { Task::Digests };
+        self.owe(Some(peer), Table::Entries, task, Prefix::ROOT, 0);
     }
 
     fn answer_ask(

@@ -3,7 +3,7 @@
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
 use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
-use crate::repair::{Session, Step, TABLES};
+use crate::repair::{Step, TABLES};
 use crate::time::{Instant, Tick, micros};
 use crate::wire::Table;
 
@@ -32,8 +32,12 @@ fn due(timer: &mut Option<Instant>, now: Instant) -> bool {
     timer.take_if(|at| *at <= now).is_some()
 }
 
-fn least(deadlines: impl Iterator<Item = Option<Instant>>) -> Option<Instant> {
-    deadlines.flatten().min()
+/// Keeps the earlier of two deadlines.
+#[cfg_attr(target_os = "none", inline(never))]
+fn earlier(next: &mut Option<Instant>, at: Option<Instant>) {
+    if at.is_some_and(|at| next.is_none_or(|next| at < next)) {
+        *next = at;
+    }
 }
 
 impl Node<'_> {
@@ -98,19 +102,19 @@ impl Node<'_> {
             return self.resting_timeout();
         }
         let Timers { probe, retry, join, heal, wake, farewell, budget } = &self.timers;
-        let own = [*probe, *retry, *join, *heal, *wake, *farewell, *budget];
-        let rooms = [
-            self.receipts.next,
-            self.pulls.next(),
-            self.lanes.next(),
-            self.shed_at(),
-            self.prober.next_overdue(),
-            self.lifetime_due(),
-            self.members.next_deadline(),
-            self.round_at(),
-        ];
-        let sessions = self.sessions.iter().map(Session::next);
-        [least(own.into_iter()), least(rooms.into_iter()), least(sessions)].into_iter().flatten().min()
+        let mut next = *probe;
+        for at in [retry, join, heal, wake, farewell, budget, &self.receipts.next] {
+            earlier(&mut next, *at);
+        }
+        earlier(&mut next, self.pulls.next());
+        earlier(&mut next, self.lanes.next());
+        earlier(&mut next, self.shed_at());
+        earlier(&mut next, self.prober.next_overdue());
+        earlier(&mut next, self.lifetime_due());
+        earlier(&mut next, self.members.next_deadline());
+        earlier(&mut next, self.round_at());
+        self.sessions.iter().for_each(|session| earlier(&mut next, session.next()));
+        next
     }
 
     fn round_at(&self) -> Option<Instant> {

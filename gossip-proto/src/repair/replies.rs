@@ -162,7 +162,7 @@ impl Replies {
         let same = |old: &Row| {
             (old.to, old.scope.0 & DEPTH, old.key) == (row.to, row.scope.0 & DEPTH, row.key)
                 && match row.task {
-                    Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } => {
+                    Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } if LONG => {
                         old.task == row.task
                     }
                     _ => core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task),
@@ -224,7 +224,7 @@ impl Replies {
 
     /// Whether a member is owed what an exchange of sketches found.
     pub(crate) fn has_chores(&self, to: usize) -> bool {
-        self.rows.iter().any(|row| row.to() == to && row.task == Task::Chores)
+        self.rows.iter().any(|row| row.to() == to && matches!(row.task, Task::Chores))
     }
 
     /// How many runs of large values are owed to a member.
@@ -234,7 +234,7 @@ impl Replies {
 
     /// How many answers about stamps are owed.
     pub(crate) fn aheads(&self) -> usize {
-        self.rows.iter().filter(|row| row.task == Task::Ahead).count()
+        self.rows.iter().filter(|row| matches!(row.task, Task::Ahead)).count()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -242,6 +242,8 @@ impl Replies {
     }
 }
 
+/// Whether there are rows of which a member may be owed several with one key.
+const LONG: bool = cfg!(any(feature = "large", feature = "catchup"));
 /// Table and depth of a row.
 const DEPTH: u16 = (1 << 9) - 1;
 /// How many rows there are: two datagrams full of the sixteen parts that differ; one, where memory is scarce.

@@ -11,6 +11,7 @@ use super::message::{
 };
 use crate::addr::{Addr, NodeId};
 use crate::slab::index::{Key, Prefix};
+use crate::slab::sketch::{self, CELL_LEN, ESTIMATE_LEN};
 
 /// Reads fields. What cannot be read is zero, and all after it: one look at the end is enough.
 pub(super) struct Reader<'d> {
@@ -91,6 +92,20 @@ impl<'d> Reader<'d> {
                 return number;
             }
             shift += 7;
+        }
+    }
+
+    /// Reads past what this build lacks: it says nothing to this node.
+    fn skip(&mut self, tag: u32) {
+        let nested = if tag == 28 { self.varint(32) } else { 0 };
+        let form = FORMS.iter().find(|(of, variant, _)| (*of, *variant) == (tag as u8, nested as u8));
+        let Some((.., form)) = form.filter(|_| tag.max(nested) < 256) else { return self.fail() };
+        for field in *form {
+            match *field {
+                VARINT => _ = self.varint(32),
+                BYTES => _ = self.get::<&[u8]>(),
+                len => _ = self.raw(len.into()),
+            }
         }
     }
 
@@ -428,18 +443,23 @@ impl<'d> Field<'d> for Message<'d> {
             18 => Self::Ask { key: from.get(), stamp: from.fixed(), writer: from.fixed(), number: from.fixed() },
             19 => Self::Held(from.fixed()),
             20 => Self::Floor { clock: from.fixed(), floor: from.fixed(), level: from.get() },
-            21 => Self::Publication(from.get()),
-            22 => Self::Window(from.get()),
-            23 => Self::Missing(from.get()),
+            21 if MESSAGES => Self::Publication(from.get()),
+            22 if MESSAGES => Self::Window(from.get()),
+            23 if MESSAGES => Self::Missing(from.get()),
             24 => Self::Ahead { key: from.get(), now: from.fixed() },
             25 => Self::Large(from.get()),
-            26 => Self::Pull { key: from.get(), digest: from.fixed(), from: from.get(), end: from.get() },
-            27 => Self::Chunk { digest: from.fixed(), from: from.get(), bytes: from.get() },
-            28 => Self::Sketch(from.get()),
+            26 if LARGE => Self::Pull { key: from.get(), digest: from.fixed(), from: from.get(), end: from.get() },
+            27 if LARGE => Self::Chunk { digest: from.fixed(), from: from.get(), bytes: from.get() },
+            28 if SKETCH => Self::Sketch(from.get()),
+            // Whoever asks by a sketch is to know that it takes digests.
+            28 => {
+                from.skip(28);
+                Self::Sketch(Sketch::More { first: 0, end: 0 })
+            }
             29 => Self::CatchUp(from.get()),
-            _ => {
-                from.fail();
-                Self::Copies
+            tag => {
+                from.skip(tag);
+                Self::Lacking
             }
         }
     }
@@ -469,15 +489,20 @@ impl<'d> Field<'d> for Message<'d> {
             }
             Self::Held(number) => to.byte(19).fixed(*number),
             Self::Floor { clock, floor, level } => to.byte(20).fixed(*clock).fixed(*floor).put(level),
-            Self::Publication(publication) => to.byte(21).put(publication),
-            Self::Window(window) => to.byte(22).put(window),
-            Self::Missing(missing) => to.byte(23).put(missing),
+            Self::Publication(publication) if MESSAGES => to.byte(21).put(publication),
+            Self::Window(window) if MESSAGES => to.byte(22).put(window),
+            Self::Missing(missing) if MESSAGES => to.byte(23).put(missing),
             Self::Ahead { key, now } => to.byte(24).put(key).fixed(*now),
             Self::Large(large) => to.byte(25).put(large),
-            Self::Pull { key, digest, from, end } => to.byte(26).put(key).fixed(*digest).put(from).put(end),
-            Self::Chunk { digest, from, bytes } => to.byte(27).fixed(*digest).put(from).put(bytes),
-            Self::Sketch(step) => to.byte(28).put(step),
+            Self::Pull { key, digest, from, end } if LARGE => to.byte(26).put(key).fixed(*digest).put(from).put(end),
+            Self::Chunk { digest, from, bytes } if LARGE => to.byte(27).fixed(*digest).put(from).put(bytes),
+            Self::Sketch(step) if SKETCH => to.byte(28).put(step),
             Self::CatchUp(step) => to.byte(29).put(step),
+            // Nobody says what he lacks.
+            _ => {
+                to.failed = true;
+                to
+            }
         };
     }
 }
@@ -530,12 +555,47 @@ impl<'d> Field<'d> for CatchUp<'d> {
 
     fn write(&self, to: &mut Output<'_>) {
         match self {
-            Self::Begin { datagrams, tag, skip } => to.byte(0).put(datagrams).put(tag).fixed(*skip),
+            Self::Begin { datagrams, tag, skip } if CATCHUP => to.byte(0).put(datagrams).put(tag).fixed(*skip),
             Self::Parts { count, parts } => to.byte(1).put(count).put(parts),
-            Self::Fetch { at, depth, tag, datagrams, skip } => {
+            Self::Fetch { at, depth, tag, datagrams, skip } if CATCHUP => {
                 to.byte(2).put(at).put(depth).put(tag).put(datagrams).fixed(*skip)
             }
-            Self::Run { tag, left, next } => to.byte(3).put(tag).put(left).put(next),
+            Self::Run { tag, left, next } if CATCHUP => to.byte(3).put(tag).put(left).put(next),
+            _ => {
+                to.failed = true;
+                to
+            }
         };
     }
+}
+
+const MESSAGES: bool = cfg!(feature = "messages");
+const LARGE: bool = cfg!(feature = "large");
+const SKETCH: bool = sketch::POSSIBLE;
+const CATCHUP: bool = cfg!(feature = "catchup");
+
+/// In a form: a varint, and bytes behind their length; other numbers are lengths.
+const VARINT: u8 = 0xff;
+const BYTES: u8 = 0xfe;
+
+/// What the fields are of messages that a build may lack: by tag, and by variant where there are several.
+const FORMS: [(u8, u8, &[u8]); 9] = [
+    (21, 0, &[8, VARINT, 8, VARINT, 1, BYTES, BYTES]),
+    (22, 0, &[8, VARINT, 8, 8, 4, 1]),
+    (23, 0, &[8, VARINT, 4]),
+    (26, 0, &[12, 4, VARINT, VARINT]),
+    (27, 0, &[4, VARINT, BYTES]),
+    (28, 0, &[VARINT, CELL_LEN as u8, ESTIMATE_LEN as u8]),
+    (28, 1, &[VARINT, VARINT, BYTES]),
+    (28, 2, &[VARINT, VARINT]),
+    (28, 3, &[2, BYTES]),
+];
+
+/// How many bytes of a message behind its tag are read past.
+#[cfg(test)]
+pub(super) fn skipped(bytes: &[u8]) -> Option<usize> {
+    let (tag, rest) = bytes.split_first()?;
+    let mut from = Reader { rest, failed: false };
+    from.skip((*tag).into());
+    (!from.failed).then_some(bytes.len() - from.rest.len())
 }

@@ -116,6 +116,9 @@ pub(crate) enum Message<'a> {
     Sketch(#[serde(borrow)] Sketch<'a>),
     /// A step of catching up.
     CatchUp(#[serde(borrow)] CatchUp<'a>),
+    /// What a part says that this build lacks, read past; never written.
+    #[serde(skip)]
+    Lacking,
 }
 
 /// A step of comparing by sketches. Of a key, these speak of the first 38 bits: 14 of its topic, 24 of its own.
@@ -490,6 +493,7 @@ impl fmt::Display for Message<'_> {
                 write!(f, "fetch {tag:04x}/{depth} in {datagrams}")
             }
             Self::CatchUp(CatchUp::Run { tag, left, .. }) => write!(f, "run {tag:04x}, {left} more"),
+            Self::Lacking => f.write_str("lacking"),
             Self::Nack(number) => write!(f, "nack {number:x}"),
             Self::Seen(addr) => write!(f, "seen at {addr}"),
             Self::Ask { key, stamp, .. } => write!(f, "ask {:x}@{stamp}", key.key()),

@@ -208,6 +208,7 @@ fn tag(message: &Message<'_>) -> u8 {
         Message::Chunk { .. } => 27,
         Message::Sketch(_) => 28,
         Message::CatchUp(_) => 29,
+        Message::Lacking => panic!("it is never written"),
     }
 }
 const TAGS: u8 = 30;
@@ -484,4 +485,23 @@ fn the_wire_is_postcards() {
         }
     }
     assert!(taken > 10_000 && refused > 10_000, "{taken} taken, {refused} refused");
+}
+
+/// What a build lacks is read past to its last byte, and no further; what is cut short is refused.
+#[test]
+fn what_a_build_lacks_is_read_past() {
+    let lacking = golden().into_iter().filter(|(message, _)| matches!(tag(message), 21..=23 | 26..=28));
+    let mut count = 0;
+    for (message, bytes) in lacking {
+        let mut bytes = hex(&bytes);
+        let len = bytes.len();
+        assert!((1..len).all(|len| codec::skipped(&bytes[..len]).is_none()), "{message:?}");
+        bytes.extend([0xff; 3]);
+        assert_eq!(codec::skipped(&bytes), Some(len), "{message:?}");
+        count += 1;
+    }
+    assert!(count >= 9);
+    for unknown in ["1e", "1c 04 00", "1c 8002 00"] {
+        assert_eq!(codec::skipped(&hex(unknown)), None, "{unknown}");
+    }
 }
