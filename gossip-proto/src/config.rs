@@ -139,6 +139,7 @@ parts! {
     receipts, "receipts", has_receipts: "asks who holds its writes";
     siblings, "siblings", has_siblings: "holds entries of several values";
     skew, "skew", has_skew: "tells whose clock is wrong, and corrects its stamps";
+    sample, "sample", has_sample: "keeps a sample of a swarm that is larger than its table";
 }
 
 /// How an application joins two values of [`Kind::App`](crate::Kind::App): a function of the kind's number, the two

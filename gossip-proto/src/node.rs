@@ -336,6 +336,8 @@ impl<'a> Node<'a> {
         }
         let members =
             Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
+        #[cfg(feature = "sim")]
+        let members = members.with_samples(config.has_sample());
         let hash = StateHash::new(config.swarm.as_bytes());
         let store = Store::new(entries, entry_cells, entry_rows, bytes, sketch, hash, config);
         if let Err(min) = store.holds_largest(config) {

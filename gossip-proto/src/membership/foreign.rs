@@ -13,6 +13,9 @@ use crate::slab::queue::Queue;
 use crate::time::{Instant, Tick};
 use crate::wire::{Accusation, MemberItem, Message};
 
+/// Whether rumors about strangers are passed on at all: what only that needs is left out where they are not.
+pub(crate) const POSSIBLE: bool = cfg!(feature = "sample");
+
 /// One rumor about a stranger.
 #[derive(Clone, Copy, Debug)]
 struct Rumor {
@@ -29,7 +32,7 @@ struct Rumor {
 pub(crate) struct Foreign {
     rumors: Queue<Rumor, RUMORS_MAX>,
     /// Two Bloom filters of 512 bits: this period's and the last one's.
-    seen: [[u32; 16]; 2],
+    seen: [[u32; WORDS]; 2],
     period: u32,
     dropped: u32,
 }
@@ -38,6 +41,9 @@ impl Foreign {
     /// Takes in what was said of a stranger, to be passed on so many times.
     pub(crate) fn report(&mut self, now: Instant, report: &Report, left: u8) -> bool {
         let Report { id, incarnation, state, by } = *report;
+        if !POSSIBLE {
+            return false;
+        }
         let of = Addr::new(&by.0.to_le_bytes()).unwrap_or_default();
         // Who else suspects it makes the suspicion shorter: four of them are passed on, as many as can be of use.
         let voice = if state == MemberState::Suspect { by.0 as u8 & 3 } else { 0 };
@@ -60,14 +66,15 @@ impl Foreign {
     fn is_new(&mut self, now: Instant, id: NodeId, incarnation: u32, state: MemberState, voice: u8) -> bool {
         let period = Tick::at(now).0 / PERIOD;
         if period != self.period {
-            self.seen = [[0; 16], if period == self.period.wrapping_add(1) { self.seen[0] } else { [0; 16] }];
+            self.seen = [[0; WORDS], if period == self.period.wrapping_add(1) { self.seen[0] } else { [0; WORDS] }];
             self.period = period;
         }
         // Fibonacci hashing: ids are random, and an attacker gains nothing by a collision that silence would not give.
         let mixed = id.0 ^ u64::from(incarnation).rotate_left(32) ^ ((state as u64) << 17) ^ (u64::from(voice) << 23);
         let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let bits = [hash >> 55, hash >> 46 & 511];
-        let held = |filter: &[u32; 16]| bits.iter().all(|bit| filter[(bit >> 5) as usize & 15] >> (bit & 31) & 1 == 1);
+        let held =
+            |filter: &[u32; WORDS]| bits.iter().all(|bit| filter[(bit >> 5) as usize & 15] >> (bit & 31) & 1 == 1);
         if self.seen.iter().any(held) {
             return false;
         }
@@ -82,6 +89,9 @@ impl Foreign {
     pub(crate) fn alive(&mut self, now: Instant, item: &MemberItem<'_>, news: bool, left: u8) -> bool {
         let MemberItem { id, incarnation, addr, .. } = *item;
         let state = MemberState::Alive;
+        if !POSSIBLE {
+            return false;
+        }
         let rumor = Rumor { id, incarnation, state, of: addr, left };
         let newest = match self.rumors.iter_mut().find(|rumor| rumor.id == id) {
             Some(said) => {
@@ -106,6 +116,9 @@ impl Foreign {
 
     /// The next rumor to pass on.
     pub(crate) fn message(&self) -> Option<Message<'static>> {
+        if !POSSIBLE {
+            return None;
+        }
         let rumor = self.rumors.iter().find(|rumor| rumor.left > 0)?;
         let Rumor { id, incarnation, of: addr, .. } = *rumor;
         let by = NodeId(u64::from_le_bytes(addr.as_bytes().first_chunk().copied().unwrap_or_default()));
@@ -136,7 +149,7 @@ impl Foreign {
 
     /// How many are to be passed on.
     pub(crate) fn len(&self) -> usize {
-        self.rumors.iter().filter(|rumor| rumor.left > 0).count()
+        if POSSIBLE { self.rumors.iter().filter(|rumor| rumor.left > 0).count() } else { 0 }
     }
 
     fn push(&mut self, rumor: Rumor) {
@@ -152,4 +165,10 @@ impl Foreign {
 /// How long one filter is in use, in ticks: 30 s, longer than any rumor lives.
 const PERIOD: u32 = 458;
 /// How many rumors about strangers are kept: in a swarm that large few die at once, and each is told for some seconds.
-const RUMORS_MAX: usize = if SCARCE { 6 } else { 8 };
+const RUMORS_MAX: usize = match (POSSIBLE, SCARCE) {
+    (false, _) => 0,
+    (true, true) => 6,
+    (true, false) => 8,
+};
+/// The words of one filter.
+const WORDS: usize = if POSSIBLE { 16 } else { 0 };

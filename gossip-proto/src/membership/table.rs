@@ -9,6 +9,8 @@
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
+#[cfg(not(feature = "sim"))]
+use super::foreign::POSSIBLE as SAMPLES_POSSIBLE;
 use super::paths::POSSIBLE as PATHS_POSSIBLE;
 use super::quorum::Tally;
 use super::slot::{Changed, Hot, MemberSlot, MemberState, Told};
@@ -54,6 +56,9 @@ pub(crate) struct Members<'a> {
     evictions: u32,
     /// Whether live members were turned away for want of room: the table is a sample.
     sample: bool,
+    /// Whether others give way for who is turned away.
+    #[cfg(feature = "sim")]
+    samples: bool,
     /// The key of the ranks, for how many members they were asked, and the peer with the greatest one, while it is known.
     rank_key: [u8; 16],
     candidates: u32,
@@ -93,6 +98,8 @@ impl<'a> Members<'a> {
             evicted: Queue::new(),
             evictions: 0,
             sample: false,
+            #[cfg(feature = "sim")]
+            samples: true,
             recent: Link::NONE,
             rank_key,
             candidates: 0,
@@ -622,8 +629,22 @@ impl<'a> Members<'a> {
         core::mem::take(&mut self.evictions)
     }
 
+    /// As one that was built with samples, or without.
+    #[cfg(feature = "sim")]
+    pub(crate) fn with_samples(self, samples: bool) -> Self {
+        Self { samples, ..self }
+    }
+
     /// The peer with the greatest rank, if the newcomer's is lower. Costs a look at each peer when one has given way.
     fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
+        #[cfg(feature = "sim")]
+        let samples = self.samples;
+        #[cfg(not(feature = "sim"))]
+        let samples = SAMPLES_POSSIBLE;
+        if !samples {
+            self.sample = true;
+            return None;
+        }
         if !core::mem::replace(&mut self.sample, true) {
             // Whom a sample holds is no news for the others.
             for ix in OWN + 1..self.fresh {

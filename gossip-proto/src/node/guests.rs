@@ -5,6 +5,7 @@
 //! somebody else.
 
 use crate::addr::{Addr, NodeId};
+use crate::slab::SCARCE;
 
 /// The guests. Rows, errands and exchanges name them by numbers behind those of the table's slots.
 #[derive(Debug, Default)]
@@ -36,4 +37,4 @@ impl Guests {
 
 /// How many there are: 32 bytes each. An adapter sends after every datagram that it takes in, so there are as many as one
 /// datagram of another sample may show, its sender and a contact, while the byte budget lasts.
-const GUESTS_MAX: usize = 6;
+const GUESTS_MAX: usize = if SCARCE { 4 } else { 6 };

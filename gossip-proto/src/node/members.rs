@@ -168,7 +168,7 @@ impl Node<'_> {
         let verdict = accept_report(&mut self.members, &report, Tick(fresh), owner || !refuting);
         if verdict == Verdict::Refused && self.members.is_sample() {
             let left = self.transmissions();
-            if self.foreign.report(context.now, &report, left) {
+            if self.config.has_sample() && self.foreign.report(context.now, &report, left) {
                 self.rounds.hasten(context.now);
             }
             return;

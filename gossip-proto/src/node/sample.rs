@@ -3,6 +3,9 @@
 //! A sample takes in nobody at second hand. What others show of their samples is a hint: who would be admitted is pinged,
 //! and enters by the answer. So a record of somebody who is dead, which goes round for as long as anybody shows it, brings
 //! nobody back, and each slot holds a member that this node has heard itself.
+//!
+//! Without feature `sample` nobody gives way: a full table turns further members away, counted. It answers them all the
+//! same, calls itself a sample, and passes on no news of those whom it does not hold.
 
 use super::input::Context;
 use super::{Errand, Node};
@@ -65,12 +68,16 @@ impl Node<'_> {
     /// Whether a stranger's datagram is but its answer to a greeting, which makes it no candidate for a slot: who is greeted
     /// by many would be in all samples.
     pub(super) fn is_greeted(&self, messages: &wire::Messages<'_>) -> bool {
-        self.members.is_sample() && messages.clone().any(|message| message == Ok(Message::Ack(GREETING)))
+        self.config.has_sample()
+            && self.members.is_sample()
+            && messages.clone().any(|message| message == Ok(Message::Ack(GREETING)))
     }
 
     /// Whether it seems that hardly any sample holds this node.
     fn is_unknown(&self, now: Instant) -> bool {
-        self.members.is_sample() && now > self.pinged_at.plus(self.config.probe_interval() * UNPINGED_PROBES)
+        self.config.has_sample()
+            && self.members.is_sample()
+            && now > self.pinged_at.plus(self.config.probe_interval() * UNPINGED_PROBES)
     }
 
     /// Who seems to be unknown asks, with every probe, to be shown some to whom it can show itself.
@@ -95,7 +102,7 @@ impl Node<'_> {
     /// Passes on that somebody is alive whom this node does not hold.
     pub(super) fn pass_on_alive(&mut self, context: &Context, item: &MemberItem<'_>) {
         let left = self.transmissions();
-        if self.foreign.alive(context.now, item, !context.copies, left) {
+        if self.config.has_sample() && self.foreign.alive(context.now, item, !context.copies, left) {
             self.rounds.hasten(context.now);
         }
     }
@@ -130,6 +137,9 @@ impl Node<'_> {
     /// Somebody has joined here and is in this sample: that is news for the other samples.
     #[inline(never)]
     pub(super) fn announce_newcomer(&mut self, context: &Context, id: NodeId) {
+        if !self.config.has_sample() {
+            return;
+        }
         let Some(ix) = context.peer.filter(|_| context.arrived && id == context.sender) else { return };
         // One after the other: of many who join at once the others make themselves known.
         if self.members.is_sample() && self.members.hot().1 + self.foreign.len() == 0 {

@@ -116,6 +116,9 @@ pub(crate) struct Index {
     /// Whether anything is other than when that was last asked.
     changed: bool,
     tree: Number,
+    /// What all counted items add up to, and how many they are: most comparisons are of that.
+    total: Item,
+    counted: Ix,
 }
 
 impl Index {
@@ -125,7 +128,7 @@ impl Index {
 
     /// One of several trees over the same cells, each with its own number.
     pub(crate) const fn nth(tree: u8) -> Self {
-        Self { root: 0, len: 0, changed: false, tree: Number::of(tree) }
+        Self { root: 0, len: 0, changed: false, tree: Number::of(tree), total: Item::ZERO, counted: 0 }
     }
 
     /// Enters slot `ix` under `key`; without an item it is found but does not count.
@@ -139,7 +142,8 @@ impl Index {
         }
         let Some(near) = self.nearest(cells, key) else {
             cells[ix] = leaf;
-            (self.root, self.len, self.changed) = (ix as Ix, 1, true);
+            (self.root, self.len) = (ix as Ix, 1);
+            self.changed(gain);
             return true;
         };
         let Some(bit) = cells.get(near).and_then(|cell| key.differs(cell.key)) else { return false };
@@ -158,7 +162,8 @@ impl Index {
         children[1 - key.bit(bit)] = at as Ix;
         cells[ix] = Cell { below, children, fork, ..leaf };
         self.relink(cells, link, ix);
-        (self.len, self.changed) = (self.len.saturating_add(1), true);
+        self.len = self.len.saturating_add(1);
+        self.changed(gain);
         true
     }
 
@@ -170,11 +175,11 @@ impl Index {
             return;
         }
         (cell.item, cell.leaf) = (new.sum, Leaf::of(item));
-        self.changed = true;
+        let gain = new - old;
+        self.changed(gain);
         if NARROW {
             return;
         }
-        let gain = new - old;
         let (mut at, mut above) = (self.root as usize, 0);
         while let Some(cell) = inner_mut(cells, at, above) {
             cell.below = Below::of(cell.below.sum() + gain);
@@ -213,8 +218,14 @@ impl Index {
             }
         }
         cells[ix] = Cell::default();
-        (self.len, self.changed) = (self.len.saturating_sub(1), true);
+        self.len = self.len.saturating_sub(1);
+        self.changed(Sum::default() - loss);
         true
+    }
+
+    fn changed(&mut self, gain: Sum) {
+        let total = self.root(&[]) + gain;
+        (self.total, self.counted, self.changed) = (total.sum, total.count as Ix, true);
     }
 
     /// Whether anything has changed since this was last asked.
@@ -251,12 +262,16 @@ impl Index {
     }
 
     /// What all counted items add up to.
-    pub(crate) fn root(&self, cells: &[Cell]) -> Sum {
-        self.sum(cells, Prefix::ROOT)
+    #[allow(clippy::unnecessary_cast, reason = "a link is as wide as the count, or narrower")]
+    pub(crate) fn root(&self, _cells: &[Cell]) -> Sum {
+        Sum { count: self.counted as u32, sum: self.total }
     }
 
     /// What the counted items under `prefix` add up to.
     pub(crate) fn sum(&self, cells: &[Cell], prefix: Prefix) -> Sum {
+        if prefix.len() == 0 {
+            return self.root(cells);
+        }
         if NARROW {
             return self.counted_under(cells, prefix).fold(Sum::default(), |sum, cell| sum + cell.weight());
         }

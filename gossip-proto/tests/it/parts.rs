@@ -21,6 +21,7 @@ const SLEEP: Without = Without { sleep: true, ..Without::NONE };
 const RECEIPTS: Without = Without { receipts: true, ..Without::NONE };
 const SIBLINGS: Without = Without { siblings: true, ..Without::NONE };
 const SKEW: Without = Without { skew: true, ..Without::NONE };
+const SAMPLE: Without = Without { sample: true, ..Without::NONE };
 
 /// A swarm of nodes of which the first `bare` lack something, and the others nothing.
 fn swarm(seed: u64, nodes: usize, bare: usize, without: Without) -> Network {
@@ -355,6 +356,57 @@ fn without_relays_nobody_dies_and_news_arrives() {
         let refused: u64 = (0..bare).map(|node| stats(&net, node).forward_refused).sum();
         eprintln!("{bare} of 6 without relays: {refused} datagrams not passed on");
         assert!(if bare == 6 { refused == 0 } else { refused > 0 || left != 4 }, "seed {seed}: {refused}");
+    }
+}
+
+/// In a swarm larger than its table such a node keeps whom it met first. It has all entries, and others have what it
+/// writes; who crashes is dead for all who hold it, and makes room.
+#[test]
+fn a_full_table_keeps_whom_it_holds() {
+    for (seed, bare) in [(1, 1), (2, 12), (3, 24)] {
+        let mut net = Network::new(seed);
+        net.set_replay(format!("cargo test -p gossip-proto --features sim --test it parts # seed {seed}"));
+        for node in 0..24 {
+            let without = if node < bare { SAMPLE } else { Without::NONE };
+            let config = Config { without, ..Config::lan("parts") };
+            net.add(Setup::new(config).capacity(8, 64, 1 << 14));
+            if node > 0 {
+                net.join(node, 0);
+            }
+        }
+        net.run_for(60 * SECOND);
+        for node in 0..24 {
+            put(&mut net, node, &format!("a/{node}"), b"value");
+        }
+        let all = |net: &mut Network| net.running().all(|node| net.node(node).unwrap().scan(b"a/").count() == 24);
+        assert!(net.run_to(60 * SECOND, all), "seed {seed}");
+        for node in 0..bare {
+            let stats = stats(&net, node);
+            assert_eq!(stats.members_evicted, 0, "seed {seed}: node {node}");
+            assert!(net.node(node).unwrap().members().count() == 8, "seed {seed}: node {node}");
+        }
+        assert!((0..bare).all(|node| stats(&net, node).members_refused > 0), "seed {seed}");
+        let died = net.record().members();
+        assert_eq!((died.excused_deaths, died.false_deaths), (0, 0), "seed {seed}");
+        let victims = [3, 13, 23];
+        victims.iter().for_each(|&victim| net.crash(victim));
+        let ids = victims.map(|victim| net.id_of(victim));
+        let gone = |net: &mut Network| {
+            net.running().all(|node| {
+                ids.iter().all(|&id| net.node(node).unwrap().member(id).is_none_or(|member| !member.state.is_live()))
+            })
+        };
+        assert!(net.run_to(60 * SECOND, gone), "seed {seed}");
+        put(&mut net, 0, "b/late", b"value");
+        put(&mut net, 22, "b/later", b"value");
+        let all = |net: &mut Network| net.running().all(|node| net.node(node).unwrap().scan(b"b/").count() == 2);
+        assert!(net.run_to(60 * SECOND, all), "seed {seed}");
+        let asked = |net: &Network| net.running().map(|node| stats(net, node).sessions).sum::<u64>();
+        net.run_for(120 * SECOND);
+        let before = asked(&net);
+        net.run_for(300 * SECOND);
+        assert!(net.roots_agree(), "seed {seed}");
+        eprintln!("{bare} of 24 without samples: {} sessions in five minutes of rest", asked(&net) - before);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::{CEILING_MAX, Scope, TOPICS_MAX};
+use super::{CEILING_MAX, OwnScope as Scope, TOPICS_MAX};
 use crate::rng::{Rng, Seed};
 use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
 
