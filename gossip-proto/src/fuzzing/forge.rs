@@ -12,8 +12,8 @@ use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{CELL_LEN, ESTIMATE_LEN};
 use crate::wire::{
-    Accusation, CatchUp, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, Many, MemberItem,
-    Message, Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
+    Accusation, CatchUp, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, MARKED_LEN, Many,
+    MemberItem, Message, Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -221,7 +221,7 @@ fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {
         to.resize(len, choices.byte());
         to
     };
-    match bytes.first().map_or(first, |byte| u16::from(*byte)) % 4 {
+    match bytes.first().map_or(first, |byte| u16::from(*byte)) % 6 {
         0 => {
             let cell = fill(bytes.iter().copied().take(CELL_LEN).collect(), CELL_LEN);
             let estimate = fill(bytes.iter().copied().skip(CELL_LEN).take(ESTIMATE_LEN).collect(), ESTIMATE_LEN);
@@ -230,6 +230,11 @@ fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {
         }
         1 => Sketch::Cells { first: if end & 1 == 0 { 0 } else { first }, end, cells: Many::Wire(bytes) },
         2 => Sketch::More { first, end },
+        4 => {
+            let keys = Many::Wire(&bytes[..bytes.len() / KEY_LEN * KEY_LEN]);
+            Sketch::Differ { topic: first, first: 0, last: end.into(), keys }
+        }
+        3 => Sketch::Have { topic: first, keys: Many::Wire(&bytes[..bytes.len() / MARKED_LEN * MARKED_LEN]) },
         _ => Sketch::Want { topic: first, keys: Many::Wire(&bytes[..bytes.len() / KEY_LEN * KEY_LEN]) },
     }
 }

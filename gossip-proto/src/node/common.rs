@@ -3,6 +3,7 @@
 //! Knows: all rooms, as the doors do. Does not know: which door it is called through.
 
 use super::Node;
+use crate::addr::NodeId;
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
 use crate::repair::{Session, TABLES, Tree, root_digest};
@@ -98,10 +99,10 @@ impl Node<'_> {
         Tree { index, cells, key: &self.envelope.key, scope }
     }
 
-    /// The digest of a table as it is compared with a member.
-    pub(super) fn digest_with(&self, table: Table, peer: Option<usize>) -> u64 {
+    /// The digest of a table as it is compared with a member; `by` is who says it.
+    pub(super) fn digest_with(&self, table: Table, peer: Option<usize>, by: NodeId) -> u32 {
         let tree = self.tree(table, peer);
-        root_digest(tree.key, &tree.sum(Prefix::ROOT))
+        root_digest(tree.key, &tree.sum(Prefix::ROOT), by.0) as u32
     }
 
     pub(super) fn table_digest(&self, table: Table) -> u64 {
@@ -110,7 +111,7 @@ impl Node<'_> {
             Table::Entries => (self.store.index(), self.store.cells()),
             Table::Messages => (self.store.windows(), self.store.cells()),
         };
-        root_digest(&self.envelope.key, &index.root(cells))
+        root_digest(&self.envelope.key, &index.root(cells), 0)
     }
 
     pub(super) fn view(&self, ix: usize) -> Member<'_> {

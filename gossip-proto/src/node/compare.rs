@@ -10,12 +10,12 @@ use crate::wire::{Digests, Items, Table};
 
 impl Node<'_> {
     #[inline(never)]
-    pub(super) fn take_root(&mut self, context: &Context, table: Table, digest: u64) {
+    pub(super) fn take_root(&mut self, context: &Context, table: Table, digest: u32) {
         let now = context.now;
         if table == Table::Members && (digest == SAMPLE || self.members.is_sample()) {
             return self.show_some(context, digest == SAMPLE);
         }
-        let equal = digest == self.digest_with(table, context.peer);
+        let equal = digest == self.digest_with(table, context.peer, context.sender);
         self.note_equal(context, table, equal);
         let quiet = self.is_quiet(table);
         let mut delay = 0;

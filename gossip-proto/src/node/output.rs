@@ -79,7 +79,7 @@ impl Node<'_> {
                 id: self.envelope.own,
                 incarnation: self.incarnation(),
                 root: self.root,
-                load: (self.replies.len() * (224 / ROWS_MAX)) as u8,
+                load: (self.replies.len() * 224 / ROWS_MAX) as u8,
             };
             // A datagram for a relay to pass on is filled in behind the room for what goes around it.
             let lead = if to.via.is_some() { FORWARD_LEN_MAX } else { 0 };

@@ -38,14 +38,20 @@ impl Node<'_> {
     /// A round that has nothing better to say offers the digests of both tables.
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
+        // The root in the header speaks for all entries, but for the one pair of states in 2^32 that it is equal for.
+        let (turn, scoped) = (self.salt() % ENTRIES_TURN == 0, !self.scope_with(filling.to.slot).is_all());
         for (table, session) in Table::ALL.into_iter().zip(&self.sessions) {
             // While a comparison is under way the answer is known: not equal. Two samples never are: they are shown.
             let sample = table == Table::Members && self.members.is_sample();
-            let none = table == Table::Messages && !self.store.has_windows();
-            if session.with().is_some() || none || table == Table::Entries && (!quiet || self.is_catching_up()) {
+            let none = match table {
+                Table::Members => quiet && turn && !scoped && !sample,
+                Table::Entries => !quiet || !turn && !scoped || self.is_catching_up(),
+                Table::Messages => !self.store.has_windows(),
+            };
+            if session.with().is_some() || none {
                 continue;
             }
-            let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot) };
+            let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot, self.envelope.own) };
             let _ = filling.push(&Message::Root { table, digest }, false, usize::MAX);
         }
     }
@@ -55,13 +61,14 @@ impl Node<'_> {
         let table = row.table();
         let pushed = match row.task {
             Task::Root => {
-                filling.push(&Message::Root { table, digest: self.digest_with(table, filling.to.slot) }, false, limit)
+                let digest = self.digest_with(table, filling.to.slot, self.envelope.own);
+                filling.push(&Message::Root { table, digest }, false, limit)
             }
             Task::Equal => {
                 filling.bare = true;
                 Some(0)
             }
-            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores => {
+            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores | Task::Check { .. } => {
                 return self.fill_sketch(filling, row, limit);
             }
             Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
@@ -91,6 +98,7 @@ impl Node<'_> {
                     limit,
                 )
             }
+            Task::Open { at } => return self.fill_open(filling, row, at, limit),
             Task::Items { salt } => {
                 let digests = self.tree(table, filling.to.slot).items(row.prefix(), salt);
                 let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
@@ -108,6 +116,19 @@ impl Node<'_> {
             Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
         };
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
+    }
+
+    /// Asks about all parts that are known to differ.
+    fn fill_open(&self, filling: &mut Filling<'_>, row: Row, mut at: u16, mut limit: usize) -> Rest {
+        let tree = self.tree(row.table(), filling.to.slot);
+        while let Some(part) = self.exchange.part(at.into()) {
+            let Some(used) = push_part(filling, &tree, row.table(), part, None, self.salt(), limit) else {
+                return Rest::More(row.to_do(Task::Open { at }));
+            };
+            limit -= used;
+            at += 1;
+        }
+        Rest::Done
     }
 
     fn fill_closer(
@@ -218,5 +239,7 @@ fn push_part(
     filling.push(&Message::Digests(digests), false, limit)
 }
 
+/// In one of so many quiet rounds the digest of the entries takes the place of that of the members.
+const ENTRIES_TURN: u16 = 8;
 /// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
 const PASSED_MAX: usize = 4096;

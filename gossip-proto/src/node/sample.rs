@@ -150,7 +150,7 @@ impl Node<'_> {
 }
 
 /// The digest by which a sample says that it is one, in place of that of its members, and asks to be shown some.
-pub(super) const SAMPLE: u64 = 0;
+pub(super) const SAMPLE: u32 = 0;
 /// How many members of a sample a quiet round shows: a record takes about 20 bytes.
 pub(super) const SHUFFLE: usize = 4;
 /// The number of a ping that only shows who sends it, and whose answer means nothing.

@@ -10,10 +10,10 @@ use super::input::Context;
 use super::output::Filling;
 use super::rows::Rest;
 use crate::config::Repair;
-use crate::repair::{Chore, Gathered, Row, Task, chores, is_plausible};
+use crate::repair::{Again, Chore, Gathered, Row, Task, chores, is_plausible, mark};
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{self, CELL_LEN, CELLS, Short};
-use crate::wire::{KEY_LEN, Many, Message, Sketch, Table};
+use crate::wire::{KEY_LEN, MARKED_LEN, Many, Message, Sketch, Table};
 
 impl Node<'_> {
     /// Asks a member what differs.
@@ -24,16 +24,18 @@ impl Node<'_> {
         if !by_sketch || !self.exchange.is_hopeful() || !self.is_whole_with(ix) {
             // What was lost is more likely a part of the way than where it began.
             let go_on = table == Table::Entries && self.session(table).tries() <= GO_ON_TRIES;
-            let place = if go_on { self.exchange.place(theirs ^ self.root) } else { Prefix::ROOT };
-            return self.owe(Some(ix), table, Task::Digests, place, place.len());
+            let task = if go_on && self.exchange.ask_again() { Task::Open { at: 0 } } else { Task::Digests };
+            return self.owe(Some(ix), table, task, Prefix::ROOT, 0);
         }
-        if self.exchange.repeat((ix, theirs, self.root)) {
-            return self.owe(Some(ix), table, Task::Chores, Prefix::ROOT, 0);
+        match self.exchange.again((ix, theirs, self.root)) {
+            Again::Chores => return self.owe(Some(ix), table, Task::Chores, Prefix::ROOT, 0),
+            Again::Check => return self.owe(Some(ix), table, Task::Check { at: 0 }, Prefix::ROOT, 0),
+            Again::Compare => {}
         }
         // What was lost of the cells that were asked for, if any came.
         let (mut at, mut asked) = (0, false);
         while let Some((first, end)) = self.exchange.gap(at) {
-            self.owe_cells(ix, Task::More { first, end }, first);
+            self.owe_cells(ix, Task::More { first, end }, first, true);
             (at, asked) = (end.into(), true);
         }
         if !asked {
@@ -45,7 +47,7 @@ impl Node<'_> {
     pub(super) fn note_place(&mut self, context: &Context, table: Table, part: Prefix, differs: bool) {
         self.session_heard(context, table);
         if differs && table == Table::Entries && self.session(table).with() == context.peer {
-            self.exchange.differs(part, context.root ^ self.root);
+            self.exchange.differs(part);
         }
     }
 
@@ -75,18 +77,24 @@ impl Node<'_> {
             }
             Sketch::More { first, end } => {
                 if first < end && usize::from(end) <= self.store.sketch().len() {
-                    self.owe_cells(peer, Task::Cells { first, end }, first);
+                    // Who asks twice at once has lost some, and gets them twice.
+                    let row = Row::of_key(peer, Table::Entries, Task::Cells { first, end }, Key::new(0, first.into()));
+                    let again = self.replies.has(&row);
+                    self.owe_cells(peer, Task::Cells { first, end }, first, again);
                 }
             }
             Sketch::Want { topic, keys: Many::Wire(keys) } => {
                 for key in keys.chunks_exact(KEY_LEN) {
                     let &[a, b, c] = key else { break };
-                    let own = u64::from(u32::from_le_bytes([a, b, c, 0]));
-                    let short = u64::from(topic) << 24 | own;
-                    self.add_chore(peer, Chore::Send(Short(short)));
+                    let chore = Chore::Send(Short::from_parts(topic, [a, b, c]));
+                    self.add_chore(peer, chore, self.exchange.is_checking(peer));
                 }
             }
-            Sketch::Want { .. } => {}
+            Sketch::Have { topic, keys: Many::Wire(keys) } => self.take_marks(peer, topic, keys),
+            Sketch::Differ { topic, first, last, keys: Many::Wire(keys) } => {
+                self.exchange.narrow(peer, topic, (first, last), keys);
+            }
+            Sketch::Want { .. } | Sketch::Have { .. } | Sketch::Differ { .. } => {}
         }
     }
 
@@ -120,11 +128,11 @@ impl Node<'_> {
         match sketch::single(difference).map(|found| (found, self.weigh(found.key))) {
             Some((found, ours)) if is_plausible(found, ours) && held.abs_diff(count) <= 1 => {
                 for chore in chores(found, ours).into_iter().flatten() {
-                    self.add_chore(peer, chore);
+                    self.add_chore(peer, chore, false);
                 }
             }
             _ if difference == 0 => self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0),
-            _ => self.owe_cells(peer, Task::Cells { first: 0, end: needed as u16 }, 0),
+            _ => self.owe_cells(peer, Task::Cells { first: 0, end: needed as u16 }, 0, false),
         }
     }
 
@@ -136,13 +144,36 @@ impl Node<'_> {
         match gathered {
             Gathered::Waiting => {}
             Gathered::Solved => self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0),
-            Gathered::More(first, end) => self.owe_cells(peer, Task::More { first, end }, first),
+            Gathered::More(first, end) => self.owe_cells(peer, Task::More { first, end }, first, false),
             Gathered::Failed => {
                 self.stats.sketches_failed += 1;
                 self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
                 self.owe(Some(peer), Table::Entries, Task::Digests, Prefix::ROOT, 0);
             }
         }
+    }
+
+    /// What the other has of some keys that differed: nothing is kept of that, so each is looked at for itself.
+    fn take_marks(&mut self, peer: usize, topic: u16, keys: &[u8]) {
+        if !sketch::POSSIBLE {
+            return;
+        }
+        self.exchange.heard_marks(peer, topic, keys);
+        for key in keys.chunks_exact(MARKED_LEN) {
+            let &[a, b, c, theirs] = key else { break };
+            let key = Short::from_parts(topic, [a, b, c]);
+            let ours = self.weigh(key);
+            if mark(ours) != theirs {
+                // Of what both have, one is older: which, only versions tell.
+                if theirs > 0 {
+                    self.add_chore(peer, Chore::Want(key), true);
+                }
+                if ours > 0 {
+                    self.add_chore(peer, Chore::Send(key), true);
+                }
+            }
+        }
+        self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
     }
 
     /// What our items of a key count.
@@ -158,18 +189,18 @@ impl Node<'_> {
         }
     }
 
-    fn add_chore(&mut self, peer: usize, chore: Chore) {
+    fn add_chore(&mut self, peer: usize, chore: Chore, twice: bool) {
         self.release_list(peer);
-        if self.exchange.add(peer, chore) {
+        if self.exchange.add(peer, chore, twice) {
             self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
         } else {
             self.stats.replies_dropped += 1;
         }
     }
 
-    /// Rows about different cells are different rows.
-    fn owe_cells(&mut self, peer: usize, task: Task, first: u16) {
-        self.owe_key(Some(peer), Table::Entries, task, Key::new(0, first.into()));
+    /// Rows about different cells are different rows, and the same once again is one, too.
+    fn owe_cells(&mut self, peer: usize, task: Task, first: u16, again: bool) {
+        self.owe_key(Some(peer), Table::Entries, task, Key::new(again.into(), first.into()));
     }
 
     /// Writes as much of a row of an exchange as fits.
@@ -186,7 +217,15 @@ impl Node<'_> {
                 let ask = Sketch::Ask { count, cell, estimate: sketch::estimate(cells) };
                 filling.push(&Message::Sketch(ask), false, limit)
             }
-            Task::More { first, end } => filling.push(&Message::Sketch(Sketch::More { first, end }), false, limit),
+            Task::More { first, end } => {
+                let more = Message::Sketch(Sketch::More { first, end });
+                if row.key().topic() > 0 {
+                    _ = filling.push(&more, false, limit.saturating_sub(MORE_MAX));
+                }
+                filling.push(&more, false, limit)
+            }
+            // What is said again would be lost with the first.
+            Task::Cells { .. } if row.key().topic() > 0 && !filling.writer.is_empty() => return Rest::More(row),
             Task::Cells { first, end } => {
                 let rest = cells.get(first.into()..end.into()).unwrap_or(&[]);
                 let fit = limit.min(room).saturating_sub(CELLS_HEAD_MAX) / CELL_LEN;
@@ -203,12 +242,41 @@ impl Node<'_> {
                 }
                 Some(0)
             }
+            Task::Check { at } => return self.fill_check(filling, row, at, limit),
             _ => return self.fill_chores(filling, row, limit),
         };
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
     }
 
+    fn fill_check(&mut self, filling: &mut Filling<'_>, row: Row, mut at: u16, mut limit: usize) -> Rest {
+        loop {
+            let max = limit.min(filling.writer.room()).saturating_sub(WANT_HEAD_MAX) / MARKED_LEN;
+            let Self { exchange, store, .. } = self;
+            let weigh = |key: Short| store.weigh(key);
+            let Some((topic, keys, next)) = exchange.marked(row.to(), at.into(), max.max(1), weigh) else {
+                return Rest::Done;
+            };
+            let have = Message::Sketch(Sketch::Have { topic, keys: Many::Held(keys) });
+            let Some(used) = filling.push(&have, false, limit) else {
+                return Rest::More(row.to_do(Task::Check { at }));
+            };
+            (limit, at) = (limit.saturating_sub(used), next as u16);
+        }
+    }
+
     fn fill_chores(&mut self, filling: &mut Filling<'_>, row: Row, mut limit: usize) -> Rest {
+        if self.exchange.is_second() && !filling.writer.is_empty() {
+            return Rest::More(row);
+        }
+        if let Some((topic, (first, last), keys)) = self.exchange.differing(row.to()) {
+            let differ = Message::Sketch(Sketch::Differ { topic, first, last, keys: Many::Held(keys) });
+            let used = filling.push(&differ, false, limit);
+            if used.is_none() && !filling.writer.is_empty() {
+                return Rest::More(row);
+            }
+            limit = limit.saturating_sub(used.unwrap_or(0));
+            self.exchange.answered();
+        }
         while let Some(chore) = self.exchange.next(row.to()) {
             let room = limit.min(filling.writer.room());
             let (used, done) = match chore {
@@ -223,6 +291,9 @@ impl Node<'_> {
             let Some(used) = used else { return Rest::More(row) };
             limit = limit.saturating_sub(used);
             self.exchange.done(done);
+            if self.exchange.is_second() {
+                return Rest::More(row);
+            }
         }
         Rest::Done
     }
@@ -280,6 +351,8 @@ impl Node<'_> {
 const GO_ON_TRIES: u8 = 3;
 /// What a message with cells takes besides them at most: mark 1, tags 2, first and end 6, length 3.
 const CELLS_HEAD_MAX: usize = 12;
+/// What a question for cells takes at most.
+const MORE_MAX: usize = 8;
 /// What a question takes besides the keys at most: mark 1, tags 2, topic 2, length 3.
 const WANT_HEAD_MAX: usize = 8;
 /// How many entries are sent for the first 38 bits of a key; two are alike in 1 of 16 million pairs of one topic.

@@ -188,9 +188,10 @@ impl Tree<'_> {
     }
 }
 
-/// 64 bits over a whole table, the same on every node that holds the same.
-pub(crate) fn root_digest(key: &SwarmKey, sum: &Sum) -> u64 {
-    hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes()]).h1
+/// 64 bits over a whole table, the same on every node that holds the same. Salted by who says it: of two members, one may
+/// tell by chance what differs as if it were equal, the other will not.
+pub(crate) fn root_digest(key: &SwarmKey, sum: &Sum, salt: u64) -> u64 {
+    hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()]).h1
 }
 
 /// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.

@@ -25,4 +25,4 @@ pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};
 pub(crate) use replies::{ROWS_MAX, Replies, Row, Task};
 pub(crate) use session::{Session, Step, TABLES};
-pub(crate) use sketch::{Chore, Exchange, Gathered, chores, is_plausible};
+pub(crate) use sketch::{Again, Chore, Exchange, Gathered, chores, is_plausible, mark};

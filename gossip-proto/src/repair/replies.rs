@@ -41,6 +41,8 @@ pub(crate) enum Task {
     Root,
     /// Digests of the sixteen parts under the prefix.
     Digests,
+    /// The same for each part that is known to differ, from the one with this number on.
+    Open { at: u16 },
     /// For each of these parts: digests of its own parts, or a list of its items if they are few.
     Closer { parts: u16, salt: u16 },
     /// The list of all items under the prefix, in answer to another list.
@@ -63,6 +65,8 @@ pub(crate) enum Task {
     More { first: u16, end: u16 },
     /// What an exchange of sketches found.
     Chores,
+    /// What we have of all that it found, from the one with this number on.
+    Check { at: u16 },
     /// That we are equal now, which every datagram says.
     Equal,
     /// Whether the member holds what is watched under this number.
@@ -143,6 +147,16 @@ impl Row {
         self
     }
 
+    fn is_same(&self, row: &Self) -> bool {
+        (self.to, self.scope.0 & DEPTH, self.key) == (row.to, row.scope.0 & DEPTH, row.key)
+            && match row.task {
+                Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } if LONG => {
+                    self.task == row.task
+                }
+                _ => core::mem::discriminant(&self.task) == core::mem::discriminant(&row.task),
+            }
+    }
+
     /// The same, from `key` on.
     pub(crate) fn at(mut self, key: Key) -> Self {
         self.key = key;
@@ -159,16 +173,7 @@ pub(crate) struct Replies {
 impl Replies {
     /// Owes one more; false when there is no room. The same twice is owed once.
     pub(crate) fn push(&mut self, row: Row) -> bool {
-        let same = |old: &Row| {
-            (old.to, old.scope.0 & DEPTH, old.key) == (row.to, row.scope.0 & DEPTH, row.key)
-                && match row.task {
-                    Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } if LONG => {
-                        old.task == row.task
-                    }
-                    _ => core::mem::discriminant(&old.task) == core::mem::discriminant(&row.task),
-                }
-        };
-        match self.rows.iter_mut().find(|old| same(old)) {
+        match self.rows.iter_mut().find(|old| old.is_same(&row)) {
             Some(old) => {
                 let before = core::mem::replace(old, row);
                 if let (
@@ -182,6 +187,11 @@ impl Replies {
             }
             None => self.rows.push(row).is_ok(),
         }
+    }
+
+    /// Whether the same is owed already.
+    pub(crate) fn has(&self, row: &Row) -> bool {
+        self.rows.iter().any(|old| old.is_same(row))
     }
 
     /// Whom the oldest row is owed to; runs come last, since they are long, and what others wait for is short.
@@ -246,5 +256,6 @@ impl Replies {
 const LONG: bool = cfg!(any(feature = "large", feature = "catchup"));
 /// Table and depth of a row.
 const DEPTH: u16 = (1 << 9) - 1;
-/// How many rows there are: two datagrams full of the sixteen parts that differ; one, where memory is scarce.
-pub(crate) const ROWS_MAX: usize = if SCARCE { 16 } else { 32 };
+/// How many rows there are: two datagrams full of lists, each of which is answered with a list and with copies; where memory
+/// is scarce, one datagram full of the sixteen parts that differ.
+pub(crate) const ROWS_MAX: usize = if SCARCE { 16 } else { 128 };

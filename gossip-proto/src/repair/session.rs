@@ -110,7 +110,8 @@ impl Session {
             self.turn_until = now.plus((retry * TURN_RETRIES).max(TURN_MIN));
         }
         self.tries += 1;
-        self.next = now.plus(retry * u64::from(self.tries));
+        // A few in a row are lost by chance, more by want of room.
+        self.next = now.plus(retry * u64::from(self.tries.saturating_sub(SOON).max(1)));
         Step::Ask(peer)
     }
 
@@ -122,9 +123,13 @@ impl Session {
     /// Something of the comparison came from the other side: it is at work, so ask again later. What else comes from it, a
     /// ping or a round, does not count: if it came often, it would put off asking for ever.
     pub(crate) fn heard(&mut self, now: Instant, peer: usize, retry: u64) {
-        if self.peer.get() == Some(peer) && self.tries > 0 {
+        if self.peer.get() != Some(peer) {
+        } else if self.tries > 0 {
             self.progress = true;
             self.next = now.plus(retry);
+        } else {
+            // It compares, and both at once would say everything twice: its turn first.
+            self.next = now.plus(OTHERS_TURN.max(retry)).min(self.turn_until).max(self.next);
         }
     }
 
@@ -188,9 +193,14 @@ const PAUSE_MIN: u16 = 1;
 const PAUSE_MAX: u16 = 600;
 /// With how many members, by their bits, it led to nothing when there is a pause for all: whatever so many have is refused.
 const SEVERAL: u32 = 4;
+/// So often is asked again without waiting any longer.
+const SOON: u8 = 2;
 /// A turn: at least so long, in µs, and so many waits for an answer, in which a thousand differences are found and sent.
 const TURN_MIN: u64 = 1_000_000;
 const TURN_RETRIES: u64 = 8;
+
+/// The other's comparison has ended when nothing of it came for so long, in µs: more than it waits for an answer, mostly.
+const OTHERS_TURN: u64 = 400_000;
 
 const fn bit(peer: usize) -> u16 {
     1 << (peer % 16)

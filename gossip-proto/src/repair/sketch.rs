@@ -24,14 +24,19 @@ pub(crate) struct Exchange<'a> {
     to: Option<usize>,
     len: usize,
     done: usize,
-    /// What the list came from, while nothing else is in it: with whom, their root and ours. How long it was, and how often
-    /// it may be gone through again.
+    /// 2: it is gone through twice, since what was said before is known to have been lost; 1: the second time begins.
+    passes: u8,
+    /// What the last list came from: with whom, their root and ours. The list itself stays in `work`: how long it is, how
+    /// often it may be gone through again, and whether the other was told what we have of it.
     kept: Option<(usize, u32, u32)>,
     kept_len: usize,
     repeats: u8,
-    /// Where digests last differed, and what both roots were.
+    checked: bool,
+    /// Of whom, and of which topic and keys of it, marks have come that are not answered.
+    told: Option<(usize, u16, (u32, u32))>,
+    /// How many parts in which digests differed stand in `work`, while there is no list.
     #[cfg(feature = "alloc")]
-    place: (Prefix, u32),
+    parts: usize,
 }
 
 /// What to do about a key.
@@ -41,6 +46,17 @@ pub(crate) enum Chore {
     Want(Short),
     /// Send what we have.
     Send(Short),
+}
+
+/// What is lost of what was asked and sent, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nothing, or there is no telling: compare anew.
+    Compare,
+    /// All of it: the list is to be gone through once more.
+    Chores,
+    /// A part: tell what we have of each key, and hear what the other lacks or has.
+    Check,
 }
 
 /// What became of cells that came.
@@ -69,43 +85,97 @@ impl<'a> Exchange<'a> {
             to,
             len: 0,
             done: 0,
+            passes: 0,
             kept,
             kept_len: 0,
             repeats: 0,
+            checked: false,
+            told: None,
             #[cfg(feature = "alloc")]
-            place: (Prefix::ROOT, 0),
+            parts: 0,
         }
     }
 
     /// A new session begins.
     pub(crate) fn reset(&mut self) {
         (self.from, self.end, self.failures, self.kept) = (None, 0, 0, None);
-        self.differs(Prefix::ROOT, 0);
+        self.forget_parts();
     }
 
-    /// Digests, or lists, of this part differed while both roots were `roots`.
+    /// Digests, or lists, of this part differed: of its own kind, what is around it has been told in closer detail.
     #[cfg(feature = "alloc")]
-    pub(crate) fn differs(&mut self, part: Prefix, roots: u32) {
-        let (before, then) = self.place;
-        // Beside where we were, something else differs, too.
-        let beside = then == roots && !before.contains(part.first());
-        self.place = (if beside { before.common(part) } else { part }, roots);
+    pub(crate) fn differs(&mut self, part: Prefix) {
+        // A list that is kept stands in the same place.
+        if self.kept.is_none() && part.len() <= OPEN_DEPTH_MAX {
+            self.retain(|other, _| other == part || !other.contains(part.first()) || other.len() > part.len());
+            let known = self.open().any(|(other, _)| other == part);
+            if let Some(place) = self.work.get_mut(self.parts).filter(|_| !known) {
+                *place = pack_part(part, 0);
+                self.parts += 1;
+            } else if known {
+                self.retain(|other, _| other != part);
+                self.differs(part);
+            }
+        }
     }
 
-    /// Where to go on while both roots are `roots`.
+    /// The parts that differed and were not looked at closer since; all of them are asked about now. What gave no answer
+    /// several times is probably equal by now.
     #[cfg(feature = "alloc")]
-    pub(crate) fn place(&self, roots: u32) -> Prefix {
-        if self.place.1 == roots { self.place.0 } else { Prefix::ROOT }
+    pub(crate) fn ask_again(&mut self) -> bool {
+        if self.kept.is_some() {
+            return false;
+        }
+        self.retain(|_, asked| asked < ASKED_MAX);
+        self.work.iter_mut().take(self.parts).for_each(|part| *part += 1);
+        self.parts > 0
+    }
+
+    /// The part with this number of those.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn part(&self, at: usize) -> Option<Prefix> {
+        self.open().nth(at).map(|(part, _)| part)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn open(&self) -> impl Iterator<Item = (Prefix, u64)> + '_ {
+        let parts = if self.kept.is_none() { self.parts } else { 0 };
+        self.work.iter().take(parts).map(|part| unpack_part(*part))
+    }
+
+    #[cfg(feature = "alloc")]
+    fn retain(&mut self, keep: impl Fn(Prefix, u64) -> bool) {
+        let mut len = 0;
+        for at in 0..self.parts {
+            let Some(part) = self.work.get(at).copied() else { break };
+            let (prefix, asked) = unpack_part(part);
+            if let Some(place) = self.work.get_mut(len).filter(|_| keep(prefix, asked)) {
+                *place = part;
+                len += 1;
+            }
+        }
+        self.parts = len;
     }
 
     /// Without a heap, each question begins from the front: this is not worth its bytes there.
     #[cfg(not(feature = "alloc"))]
-    pub(crate) fn differs(&mut self, _: Prefix, _: u32) {}
+    pub(crate) fn differs(&mut self, _: Prefix) {}
 
-    /// From the front.
     #[cfg(not(feature = "alloc"))]
-    pub(crate) fn place(&self, _: u32) -> Prefix {
-        Prefix::ROOT
+    pub(crate) fn ask_again(&mut self) -> bool {
+        false
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    pub(crate) fn part(&self, _: usize) -> Option<Prefix> {
+        None
+    }
+
+    fn forget_parts(&mut self) {
+        #[cfg(feature = "alloc")]
+        {
+            self.parts = 0;
+        }
     }
 
     /// Whether another try with sketches may lead to something.
@@ -154,13 +224,15 @@ impl<'a> Exchange<'a> {
 
     fn solve(&mut self, with: (usize, u32, u32), ours: &[Cell], weigh: impl Fn(Short) -> i32) -> Gathered {
         let (peer, end) = (with.0, self.end);
+        self.forget_parts();
         let Some(work) = self.work.get_mut(..end) else { return Gathered::Failed };
         work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
         if self.to.is_some_and(|to| to != peer) {
             // Somebody else is still being served: whoever asked asks again.
             return Gathered::Waiting;
         }
-        (self.to, self.len, self.done, self.kept) = (Some(peer), 0, 0, None);
+        (self.to, self.len, self.done, self.passes) = (Some(peer), 0, 0, 0);
+        (self.kept, self.told) = (None, None);
         let (list, len) = (&mut self.list, &mut self.len);
         let is_true = |found: Found| is_plausible(found, weigh(found.key));
         let solved = sketch::decode(work, is_true, |found| {
@@ -174,8 +246,12 @@ impl<'a> Exchange<'a> {
         // Questions first, since an answer is waited for, and those of one topic side by side.
         list.get_mut(..*len).unwrap_or_default().sort_unstable();
         if solved {
+            work.iter_mut().zip(list.iter().take(*len)).for_each(|(to, chore)| *to = *chore);
+            work.get_mut(..*len).unwrap_or_default().sort_unstable_by_key(|chore| chore & !SEND);
             (self.from, self.end) = (None, 0);
-            (self.kept, self.kept_len, self.repeats) = (Some(with), self.len, REPEATS_MAX);
+            // More chores than cells come of no true difference.
+            (self.kept, self.kept_len) = (Some(with), self.len.min(end));
+            (self.repeats, self.checked) = (REPEATS_MAX, false);
             return Gathered::Solved;
         }
         work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
@@ -189,28 +265,121 @@ impl<'a> Exchange<'a> {
         Gathered::Failed
     }
 
-    /// Whether the list is to be gone through once more: neither side has changed since it was made, as far as is known, so
-    /// what was asked and sent is lost, or the answer is.
-    pub(crate) fn repeat(&mut self, with: (usize, u32, u32)) -> bool {
+    /// What to do when no answer comes, or not all of it. While neither side has changed, as far as is known, all is lost,
+    /// or the answer is.
+    pub(crate) fn again(&mut self, with: (usize, u32, u32)) -> Again {
         let is_free = self.to.is_none_or(|to| to == with.0);
-        if self.kept != Some(with) || !is_free || self.repeats == 0 {
-            return false;
+        let Some(kept) = self.kept.filter(|kept| kept.0 == with.0 && is_free && self.repeats > 0) else {
+            return Again::Compare;
+        };
+        if self.to.is_some() {
+            return Again::Chores;
         }
-        if self.to.is_none() {
-            self.repeats -= 1;
-            (self.to, self.len, self.done) = (Some(with.0), self.kept_len, 0);
+        self.repeats -= 1;
+        if kept != with || self.checked {
+            self.checked = true;
+            return Again::Check;
         }
-        true
+        let kept = self.work.iter().take(self.kept_len);
+        self.list.iter_mut().zip(kept).for_each(|(to, chore)| *to = *chore);
+        self.list.get_mut(..self.kept_len).unwrap_or_default().sort_unstable();
+        (self.to, self.len, self.done) = (Some(with.0), self.kept_len, 0);
+        Again::Chores
     }
 
-    /// Adds a chore for a member; false if there is no room, or another one is served.
-    pub(crate) fn add(&mut self, to: usize, chore: Chore) -> bool {
+    /// The keys of one topic from number `at` of the list on, at most so many, each with a mark of what we have, but for
+    /// those that have come: with the topic, and where to go on.
+    pub(crate) fn marked(
+        &mut self,
+        to: usize,
+        at: usize,
+        max: usize,
+        weigh: impl Fn(Short) -> i32,
+    ) -> Option<(u16, &[u64], usize)> {
+        let kept = self.kept.filter(|kept| kept.0 == to).and(self.work.get(at..self.kept_len))?;
+        // Cells that come now are late.
+        (self.from, self.end) = (None, 0);
+        let (mut topic, mut len, mut next) = (None, 0, at);
+        for chore in kept.iter().map(|chore| Chore::unpack(*chore)) {
+            let (Chore::Want(key) | Chore::Send(key)) = chore;
+            let ours = weigh(key);
+            if ours == 0 || matches!(chore, Chore::Send(_)) {
+                let Some(place) = self.theirs.get_mut(len).filter(|_| len < max) else { break };
+                if *topic.get_or_insert(key.topic()) != key.topic() {
+                    break;
+                }
+                *place = key.0 & OWN_BITS | u64::from(mark(ours)) << 24;
+                len += 1;
+            }
+            next += 1;
+        }
+        Some((topic?, self.theirs.get(..len)?, next))
+    }
+
+    /// Whether what a member asks for may be lost, since something was.
+    pub(crate) fn is_checking(&self, peer: usize) -> bool {
+        self.checked && self.kept.is_some_and(|kept| kept.0 == peer)
+    }
+
+    /// The other says which keys of a part still differ: no more than these are worth telling again. Both are in order.
+    pub(crate) fn narrow(&mut self, peer: usize, topic: u16, (first, last): (u32, u32), keys: &[u8]) {
+        let Some(kept) = self.kept.filter(|kept| kept.0 == peer).and(self.work.get_mut(..self.kept_len)) else {
+            return;
+        };
+        let mut differing = keys.chunks_exact(3).filter_map(|key| key.try_into().ok()).peekable();
+        let mut len = 0;
+        for at in 0..kept.len() {
+            let Some(chore) = kept.get(at).copied() else { break };
+            let (Chore::Want(key) | Chore::Send(key)) = Chore::unpack(chore);
+            let told = key.topic() == topic && (first..=last).contains(&key.own());
+            while told && differing.next_if(|other| Short::from_parts(topic, *other) < key).is_some() {}
+            if !told || differing.peek().is_some_and(|other| Short::from_parts(topic, *other) == key) {
+                if let Some(place) = kept.get_mut(len) {
+                    *place = chore;
+                    len += 1;
+                }
+            }
+        }
+        self.kept_len = len;
+        if len == 0 {
+            self.kept = None;
+        }
+    }
+
+    /// The other has told what it has of these keys, with a mark each: what differs comes next.
+    pub(crate) fn heard_marks(&mut self, peer: usize, topic: u16, keys: &[u8]) {
+        let own = |key: Option<&[u8]>| match key {
+            Some(&[a, b, c, _]) => Some(u32::from_le_bytes([a, b, c, 0])),
+            _ => None,
+        };
+        let mut keys = keys.chunks_exact(4);
+        let first = own(keys.next());
+        // What is owed of another answer would be taken for a part of this one.
+        if let Some(first) = first.filter(|_| self.to.is_none()) {
+            self.told = Some((peer, topic, (first, own(keys.next_back()).unwrap_or(first))));
+        }
+    }
+
+    /// Which keys of what a member told differ, if it was not told yet.
+    pub(crate) fn differing(&self, to: usize) -> Option<(u16, (u32, u32), &[u64])> {
+        let (_, topic, range) = self.told.filter(|told| told.0 == to)?;
+        Some((topic, range, if self.to == Some(to) { self.list.get(..self.len)? } else { &[] }))
+    }
+
+    /// That was said.
+    pub(crate) fn answered(&mut self) {
+        self.told = None;
+    }
+
+    /// Adds a chore for a member, to be done `twice` if something was lost; false if there is no room, or another one is
+    /// served.
+    pub(crate) fn add(&mut self, to: usize, chore: Chore, twice: bool) -> bool {
         if !sketch::POSSIBLE || self.to.is_some_and(|served| served != to) {
             return false;
         }
         let Some(place) = self.list.get_mut(self.len) else { return false };
         *place = chore.pack();
-        (self.to, self.len, self.kept) = (Some(to), self.len + 1, None);
+        (self.to, self.len, self.passes) = (Some(to), self.len + 1, if twice { 2 } else { 0 });
         true
     }
 
@@ -231,9 +400,18 @@ impl<'a> Exchange<'a> {
     /// So many chores are done.
     pub(crate) fn done(&mut self, count: usize) {
         self.done += count;
-        if self.done >= self.len {
-            (self.to, self.len, self.done) = (None, 0, 0);
+        if self.done >= self.len && self.passes > 1 {
+            (self.passes, self.done) = (1, 0);
+        } else if self.done >= self.len {
+            (self.to, self.len, self.done, self.passes) = (None, 0, 0, 0);
+        } else if self.passes == 1 {
+            self.passes = 0;
         }
+    }
+
+    /// Whether all of it begins for the second time, which is worth nothing in the same datagram.
+    pub(crate) fn is_second(&self) -> bool {
+        self.passes == 1 && self.done == 0
     }
 
     /// Forgets what a member is owed, and what came from it.
@@ -242,7 +420,7 @@ impl<'a> Exchange<'a> {
             return;
         }
         self.drop_list(peer);
-        if self.from.is_some_and(|(from, _)| from == peer) {
+        if self.from.is_some_and(|(from, _)| from == peer) || self.kept.is_some_and(|kept| kept.0 == peer) {
             self.reset();
         }
     }
@@ -297,6 +475,24 @@ pub(crate) fn chores(found: Found, ours: i32) -> [Option<Chore>; 2] {
     [want, send]
 }
 
+/// What stands for the items of a key: equal marks mostly mean equal items.
+pub(crate) fn mark(weight: i32) -> u8 {
+    if weight == 0 { 0 } else { (weight >> 1) as u8 | 0x80 }
+}
+
+/// A part in which digests differ, and how often it was asked about since: of the topic 32 bits, of the keys 24.
+#[cfg(feature = "alloc")]
+fn pack_part(part: Prefix, asked: u64) -> u64 {
+    let first = part.first();
+    u64::from(first.topic()) << 32 | first.key() >> 40 << 8 | u64::from(part.len()) << 2 | asked
+}
+
+#[cfg(feature = "alloc")]
+fn unpack_part(part: u64) -> (Prefix, u64) {
+    let first = crate::slab::index::Key::new((part >> 32) as u32, part >> 8 << 40);
+    (Prefix::of(first, part as u8 >> 2), part & 3)
+}
+
 /// A cell that has not come. One that is just so is asked for again, and in the end digests do without it.
 const ABSENT: Cell = Cell::MAX;
 /// An estimate above this means more differences than a sketch shows; a little above the end is tried.
@@ -304,8 +500,16 @@ const MORE_MAX: usize = 2 * CELLS;
 const SEND: u64 = 1 << 63;
 /// Two sketches that lead to nothing, and it is digests' turn.
 const FAILURES_MAX: u8 = 1;
-/// How often the same is asked and sent before it is compared anew: at 30 % loss each way, three fail in 1 of 8 cases.
-const REPEATS_MAX: u8 = 3;
+/// How often the same is asked, sent or told before it is compared anew: at 30 % loss each way half of them come to
+/// nothing, and a third of what thirty datagrams hold is lost each time.
+const REPEATS_MAX: u8 = 8;
+/// How long a part's prefix is at most, to be remembered; and how often one is asked about in vain.
+#[cfg(feature = "alloc")]
+const OPEN_DEPTH_MAX: u8 = 56;
+#[cfg(feature = "alloc")]
+const ASKED_MAX: u64 = 3;
+/// The bits of a key besides its topic.
+const OWN_BITS: u64 = (1 << 24) - 1;
 /// What four items of one key count at most.
 const WEIGHT_SUM_MAX: i32 = 4 * WEIGHT_MAX as i32;
 
@@ -359,14 +563,43 @@ mod tests {
             sent += 1;
         }
         assert_eq!((sent, exchange.next(7)), (3, None));
-        // No answer comes: all of it again, but not when either side has changed, and not for ever.
-        assert!(!exchange.repeat((7, 1, 3)) && !exchange.repeat((7, 2, 2)) && !exchange.repeat((8, 1, 2)));
-        for _ in 0..REPEATS_MAX {
-            assert!(exchange.repeat((7, 1, 2)));
-            assert_eq!(exchange.wanted(7, 100).len(), 5);
-            exchange.done(8);
+        // No answer comes: all of it again.
+        assert_eq!(exchange.again((8, 1, 2)), Again::Compare, "with somebody else");
+        assert_eq!(exchange.again((7, 1, 2)), Again::Chores);
+        assert_eq!(exchange.wanted(7, 100).len(), 5);
+        exchange.done(8);
+        // Something has come: what we have now, but for what we asked for and have; not for ever.
+        for _ in 1..REPEATS_MAX {
+            assert_eq!(exchange.again((7, 1, 3)), Again::Check);
         }
-        assert!(!exchange.repeat((7, 1, 2)));
+        assert_eq!(exchange.again((7, 1, 3)), Again::Compare);
+        let lacks_one = |key: Short| i32::from(exchange_lacks(key)) * 5;
+        let (_, marked, next) = exchange.marked(7, 0, 100, lacks_one).unwrap();
+        assert_eq!((marked.len(), next), (4, 8), "one that we lack, three that we have");
+        assert_eq!(marked.iter().filter(|marked| **marked >> 24 == 0).count(), 1);
+        let (_, marked, next) = exchange.marked(7, 0, 1, lacks_one).unwrap();
+        assert_eq!(marked.len(), 1);
+        assert_eq!(exchange.marked(7, next, 100, lacks_one).unwrap().1.len(), 3);
+        assert_eq!(exchange.marked(8, 0, 100, lacks_one), None);
+        // Of all but the last three, one still differs; then none of any.
+        let mut own: Vec<u32> =
+            (0..10u64).map(|n| Short::of(Key::new(1, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).own()).collect();
+        own.retain(|own| {
+            !(3..5u64).any(|n| Short::of(Key::new(1, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).own() == *own)
+        });
+        own.sort_unstable();
+        let [a, b, c, _] = own[2].to_le_bytes();
+        exchange.narrow(7, 0, (own[0], own[4]), &[a, b, c]);
+        assert_eq!(exchange.marked(7, 0, 100, |_| 0).unwrap().1.len(), 4);
+        exchange.narrow(8, 0, (0, u32::MAX), &[]);
+        assert_eq!(exchange.marked(7, 0, 100, |_| 0).unwrap().1.len(), 4);
+        exchange.narrow(7, 0, (0, u32::MAX), &[]);
+        assert_eq!(exchange.marked(7, 0, 100, |_| 0), None);
+    }
+
+    /// All keys but the eighth.
+    fn exchange_lacks(key: Short) -> bool {
+        key != Short::of(Key::new(1, 7u64.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     /// Cells that never come out: more are asked for up to the end, then digests.

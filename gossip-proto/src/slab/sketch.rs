@@ -43,6 +43,16 @@ impl Short {
         Self((key.topic() as u64 >> TOPIC_SHIFT) << 24 | key.key() >> 40)
     }
 
+    /// From the topic's bits, and bytes of its own, least significant first.
+    pub(crate) const fn from_parts(topic: u16, [a, b, c]: [u8; 3]) -> Self {
+        Self((topic as u64) << 24 | u32::from_le_bytes([a, b, c, 0]) as u64)
+    }
+
+    /// The bits that are not of the topic.
+    pub(crate) const fn own(self) -> u32 {
+        self.0 as u32 & 0xff_ffff
+    }
+
     pub(crate) const fn topic(self) -> u16 {
         (self.0 >> 24) as u16
     }
@@ -197,11 +207,14 @@ pub(crate) fn cells_for(ours: [u8; ESTIMATE_LEN], theirs: [u8; ESTIMATE_LEN]) ->
     match (LOGS.get::<usize>(coarse), LOGS.get::<usize>(coarser)) {
         // Of more, too few cells are no loss: the next ones go on from there.
         (Some(log), Some(finer)) if coarse < COARSE_MAX => {
-            needed((many(8, *log) * 3 + many(10, *finer)) / 4).max(FEW_CELLS_MAX)
+            let (few, more) = (many(8, *log), many(10, *finer));
+            // Of very many, the coarse bits say by chance that they are few.
+            let differences = if coarse >= COARSE_SURE && more > 2 * few { more } else { (few * 3 + more) / 4 };
+            surplus(needed(differences)).clamp(FEW_CELLS_MAX, CELLS)
         }
-        (_, Some(log)) if coarser < COARSE_MAX => needed(many(10, *log)).clamp(FEW_CELLS_MAX, CELLS),
-        // Half the bits differ, of a thousand differences or of a million: half the cells will tell.
-        _ => CELLS / 2,
+        (_, Some(log)) if coarser < COARSE_MAX => surplus(needed(many(10, *log))).clamp(FEW_CELLS_MAX, CELLS),
+        // Half the bits differ, of a thousand differences or of a million.
+        _ => CELLS,
     }
 }
 
@@ -225,6 +238,12 @@ pub(crate) fn cells_after(cells: &[Cell]) -> usize {
 /// How many cells find so many differences in 99 of 100 cases, as simulated.
 const fn needed(differences: usize) -> usize {
     if differences <= 200 { 12 + differences * 9 / 5 } else { 40 + differences * 42 / 25 }
+}
+
+/// With what an estimate may be wrong by: an eighth more costs less than to ask for more in one of three cases.
+const fn surplus(cells: usize) -> usize {
+    let cells = cells + cells / 8;
+    if cells < CELLS { cells } else { CELLS }
 }
 
 fn pack(weight: i32, key: Short) -> Cell {
@@ -295,6 +314,8 @@ const FEW_SURE: usize = 53;
 const FEW_CELLS_MAX: usize = 216;
 /// Of 64 bits, about as many differ when there is no telling how many more do.
 const COARSE_MAX: usize = 25;
+/// Below this there are few.
+const COARSE_SURE: usize = 21;
 /// How many more cells are asked for at least.
 const MORE_MIN: usize = 8;
 /// -256 ln(1 - n/32): how often each cell is hit, in 1/256, when n of 64 bits differ.

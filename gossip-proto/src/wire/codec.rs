@@ -515,6 +515,8 @@ impl<'d> Field<'d> for Sketch<'d> {
             1 => Self::Cells { first: from.get(), end: from.get(), cells: from.get() },
             2 => Self::More { first: from.get(), end: from.get() },
             3 => Self::Want { topic: from.fixed(), keys: from.get() },
+            4 => Self::Have { topic: from.fixed(), keys: from.get() },
+            5 => Self::Differ { topic: from.fixed(), first: from.get(), last: from.get(), keys: from.get() },
             _ => {
                 from.fail();
                 Self::More { first: 0, end: 0 }
@@ -528,6 +530,8 @@ impl<'d> Field<'d> for Sketch<'d> {
             Self::Cells { first, end, cells } => to.byte(1).put(first).put(end).put(cells),
             Self::More { first, end } => to.byte(2).put(first).put(end),
             Self::Want { topic, keys } => to.byte(3).fixed(*topic).put(keys),
+            Self::Have { topic, keys } => to.byte(4).fixed(*topic).put(keys),
+            Self::Differ { topic, first, last, keys } => to.byte(5).fixed(*topic).put(first).put(last).put(keys),
         };
     }
 }
@@ -579,7 +583,7 @@ const VARINT: u8 = 0xff;
 const BYTES: u8 = 0xfe;
 
 /// What the fields are of messages that a build may lack: by tag, and by variant where there are several.
-const FORMS: [(u8, u8, &[u8]); 9] = [
+const FORMS: [(u8, u8, &[u8]); 11] = [
     (21, 0, &[8, VARINT, 8, VARINT, 1, BYTES, BYTES]),
     (22, 0, &[8, VARINT, 8, 8, 4, 1]),
     (23, 0, &[8, VARINT, 4]),
@@ -589,6 +593,8 @@ const FORMS: [(u8, u8, &[u8]); 9] = [
     (28, 1, &[VARINT, VARINT, BYTES]),
     (28, 2, &[VARINT, VARINT]),
     (28, 3, &[2, BYTES]),
+    (28, 4, &[2, BYTES]),
+    (28, 5, &[2, VARINT, VARINT, BYTES]),
 ];
 
 /// How many bytes of a message behind its tag are read past.

@@ -48,7 +48,7 @@ pub(crate) enum Message<'a> {
     Root {
         table: Table,
         #[serde(with = "postcard::fixint::le")]
-        digest: u64,
+        digest: u32,
     },
     /// Digests of the sixteen parts of one part of a table.
     Digests(#[serde(borrow)] Digests<'a>),
@@ -148,6 +148,23 @@ pub(crate) enum Sketch<'a> {
         #[serde(borrow)]
         keys: Many<'a, KEY_LEN>,
     },
+    /// What the sender has of these keys, found to differ before: three bytes of each, and a mark of its items, 0 for none.
+    /// Who has others sends them or asks, and says first which they are.
+    Have {
+        #[serde(with = "postcard::fixint::le")]
+        topic: u16,
+        #[serde(borrow)]
+        keys: Many<'a, MARKED_LEN>,
+    },
+    /// Answers that: from the first to the last of its keys, these still differ, and no other.
+    Differ {
+        #[serde(with = "postcard::fixint::le")]
+        topic: u16,
+        first: u32,
+        last: u32,
+        #[serde(borrow)]
+        keys: Many<'a, KEY_LEN>,
+    },
 }
 
 /// A step of catching up: who holds next to nothing fetches all, part by part.
@@ -223,6 +240,8 @@ impl<'de: 'a, 'a, const LEN: usize> Deserialize<'de> for Many<'a, LEN> {
 
 /// The bytes of a key's own in [`Sketch::Want`].
 pub(crate) const KEY_LEN: usize = 3;
+/// The same with a mark, in [`Sketch::Have`].
+pub(crate) const MARKED_LEN: usize = 4;
 
 /// What a node says of a member: all there is to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -353,7 +372,11 @@ impl Message<'_> {
             }
             Self::Sketch(Sketch::More { first, end }) => first <= end,
             Self::CatchUp(CatchUp::Fetch { depth, .. }) => *depth <= Key::BITS && depth % 4 == 0,
-            Self::Sketch(Sketch::Want { keys: Many::Wire(bytes), .. }) => bytes.len() % KEY_LEN == 0,
+            Self::Sketch(Sketch::Want { keys, .. } | Sketch::Differ { keys, .. }) => match keys {
+                Many::Wire(bytes) => bytes.len() % KEY_LEN == 0,
+                Many::Held(_) => true,
+            },
+            Self::Sketch(Sketch::Have { keys: Many::Wire(bytes), .. }) => bytes.len() % MARKED_LEN == 0,
             _ => true,
         }
     }
@@ -483,9 +506,17 @@ impl fmt::Display for Message<'_> {
                 write!(f, "cells {first}..{} of {end}", usize::from(*first) + cells.iter().count())
             }
             Self::Sketch(Sketch::More { first, end }) => write!(f, "more cells {first}..{end}"),
+            Self::Sketch(Sketch::Differ { keys, .. }) => match keys {
+                Many::Wire(bytes) => write!(f, "differ {}", bytes.len() / KEY_LEN),
+                Many::Held(keys) => write!(f, "differ {}", keys.len()),
+            },
             Self::Sketch(Sketch::Want { keys, .. }) => match keys {
                 Many::Wire(bytes) => write!(f, "wants {}", bytes.len() / KEY_LEN),
                 Many::Held(keys) => write!(f, "wants {}", keys.len()),
+            },
+            Self::Sketch(Sketch::Have { keys, .. }) => match keys {
+                Many::Wire(bytes) => write!(f, "has {}", bytes.len() / MARKED_LEN),
+                Many::Held(keys) => write!(f, "has {}", keys.len()),
             },
             Self::CatchUp(CatchUp::Begin { .. }) => f.write_str("catch up"),
             Self::CatchUp(CatchUp::Parts { count, .. }) => write!(f, "parts of {count}"),

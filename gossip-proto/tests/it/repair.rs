@@ -76,3 +76,39 @@ fn too_many_differences_are_left_to_digests() {
     let (merkle, sketch) = (bytes(Repair::Merkle), bytes(Repair::Sketch));
     assert!(sketch <= merkle + merkle / 4 + 2_000, "{sketch} B by sketches, {merkle} B by digests");
 }
+
+/// `KEYS=20000 SEEDS=1,2,3 MODES=sketch,merkle D=1,10,100 LOSS=0,300000 cargo test --release -p gossip-proto --features sim --test it
+/// repair_figures -- --ignored --nocapture`: the worst of these seeds.
+#[test]
+#[ignore = "prints figures"]
+fn repair_figures() {
+    let list = |name: &str, default: &str| -> Vec<String> {
+        std::env::var(name).unwrap_or(default.into()).split(',').map(String::from).collect()
+    };
+    let numbers = |name, default| list(name, default).into_iter().map(|n| n.parse::<usize>().unwrap());
+    for keys in numbers("KEYS", "20000") {
+        for mode in list("MODES", "sketch,merkle") {
+            let repair = if mode == "sketch" { Repair::Sketch } else { Repair::Merkle };
+            for differences in numbers("D", "1,10,40,100,1000") {
+                for loss in numbers("LOSS", "0,300000") {
+                    let reports: Vec<Report> = numbers("SEEDS", "1,2,3,4,5,6,7,8,9,10")
+                        .map(|seed| {
+                            run(&spec(repair, keys, differences, seed as u64).loss_ppm(loss as u32), &mut |_| {})
+                        })
+                        .collect();
+                    let worst =
+                        |of: fn(&Report) -> Option<u64>| reports.iter().map(|one| of(one).unwrap()).max().unwrap();
+                    let each: Vec<_> = reports.iter().map(|one| one.repair_messages.unwrap()).collect();
+                    println!(
+                        "{mode} n={keys} d={differences} loss {loss} ppm: bytes {} messages {} datagrams {} s {:.3} all {} {each:?}",
+                        worst(|one| one.repair_bytes),
+                        worst(|one| one.repair_messages.map(u64::from)),
+                        worst(|one| one.repair_datagrams),
+                        reports.iter().map(|one| one.converged_s.unwrap_or(99.0)).fold(0.0, f64::max),
+                        reports.iter().all(|one| one.converged),
+                    );
+                }
+            }
+        }
+    }
+}
