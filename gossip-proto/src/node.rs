@@ -168,6 +168,8 @@ pub struct Node<'a> {
     converged: bool,
     isolated: bool,
     farewells: u8,
+    /// How many more searches for others follow quickly, since somebody has returned.
+    hopes: u8,
     /// How many more times to ask, after a sleep, what was missed.
     waking: u8,
     health: Health,
@@ -395,6 +397,7 @@ impl<'a> Node<'a> {
             timers: Timers::default(),
             floor: Floor::default(),
             farewells: 0,
+            hopes: 0,
             vouched: None,
             seen: None,
             blocked_until: Instant::ZERO,

@@ -59,7 +59,7 @@ pub(crate) struct Members<'a> {
     /// Whether others give way for who is turned away.
     #[cfg(feature = "sim")]
     samples: bool,
-    /// The key of the ranks, for how many members they were asked, and the peer with the greatest one, while it is known.
+    /// The key of the ranks, for how many members they were asked, and the peer with the greatest one of those looked at.
     rank_key: [u8; 16],
     candidates: u32,
     greatest: Option<(u32, Ix)>,
@@ -635,7 +635,8 @@ impl<'a> Members<'a> {
         Self { samples, ..self }
     }
 
-    /// The peer with the greatest rank, if the newcomer's is lower. Costs a look at each peer when one has given way.
+    /// The peer with the greatest rank of those that were looked at since the last one gave way, if the newcomer's is lower.
+    /// Each candidate sets off a few looks, which go round: what strangers send costs the same in a table of any size.
     fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
         #[cfg(feature = "sim")]
         let samples = self.samples;
@@ -655,9 +656,14 @@ impl<'a> Members<'a> {
         }
         let era = self.era();
         self.candidates = self.candidates.wrapping_add(1);
-        if self.greatest.is_none() || self.era() != era {
-            let peers = self.iter().filter(|(ix, slot)| *ix != OWN && slot.is_live());
-            self.greatest = peers.map(|(ix, slot)| (self.rank(slot.id), ix as Ix)).max();
+        if self.era() != era {
+            self.greatest = None;
+        }
+        for look in 0..RANK_LOOKS {
+            let position = self.candidates.wrapping_mul(RANK_LOOKS).wrapping_add(look) as usize % self.peers.max(1);
+            let ix = self.peer(position)?;
+            let rank = (self.rank(self.slots.get(ix)?.id), ix as Ix);
+            self.greatest = self.greatest.max(Some(rank));
         }
         self.greatest.filter(|greatest| self.rank(newcomer) < greatest.0).map(|greatest| greatest.1 as usize)
     }
@@ -705,6 +711,8 @@ impl<'a> Members<'a> {
 
 /// For how many candidates ranks hold at least, so that few slots do not change hands all the time: a guess.
 const ERA_MIN: usize = 32;
+/// How many ranks are looked at for each candidate: eight times all of them in an era.
+const RANK_LOOKS: u32 = 8;
 /// How many members are looked at for one that is alive: a guess that bounds the call.
 const NEIGHBOR_LOOK: usize = 16;
 /// Who gave way waits to be told: beyond this many the application is told to read anew. A guess: it polls often.

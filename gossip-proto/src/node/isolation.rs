@@ -14,7 +14,23 @@ impl Node<'_> {
 
     /// Somebody was heard.
     pub(super) fn heard(&mut self, now: Instant) {
-        (self.heard_at, self.isolated) = (now, false);
+        if core::mem::take(&mut self.isolated) && self.config.lifeguard.health {
+            // Whoever is suspect was not heard, like all others.
+            self.blocked_until = now;
+        }
+        self.heard_at = now;
+    }
+
+    /// Until when no suspect dies here. Who was blocked, or hears nobody at all, has more reason to doubt itself than them: so
+    /// none dies before it could refute since then and be heard, and none of silence that is general before a minute of it.
+    pub(super) fn doubts_until(&self, now: Instant) -> Instant {
+        let interval = self.config.probe_interval();
+        let (heard, blocked) = (self.heard_at, self.blocked_until);
+        let unheard = blocked > Instant::ZERO && heard < blocked.plus(interval);
+        let silent = unheard || self.silence(now) >= interval * SILENT_PROBES;
+        let deaf = silent && self.config.lifeguard.health;
+        let silence = heard.max(blocked).plus(if deaf { interval * DEAF_PROBES } else { 0 });
+        silence.max(blocked.plus(self.refuting_time()))
     }
 
     /// Nobody was heard for a while though there are members: it is this node that is cut off. Asked at every probe, and
@@ -53,6 +69,8 @@ impl Node<'_> {
 /// How many probe intervals without a datagram are silence. In each, one ping of others is due on average and one ack to
 /// our own: at 40 % loss each way and with relays, eight in a row are silent in about 1 of 100,000 cases.
 const SILENT_PROBES: u64 = 8;
+/// After how many probe intervals of silence it is taken that all others are gone: a guess, longer than most stalls.
+const DEAF_PROBES: u64 = 60;
 /// How many members are probed per interval by a node that has been cut off for twice as long: a guess that looks at 200 in
 /// less than a minute.
 const LONELY_PROBES: u64 = 4;

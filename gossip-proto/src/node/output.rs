@@ -320,7 +320,7 @@ impl Node<'_> {
     }
 
     fn push_shown(&mut self, filling: &mut Filling<'_>, limit: usize) -> Option<usize> {
-        Some(self.push_peers(filling, SHUFFLE, limit))
+        Some(self.push_peers(filling, SHUFFLE - 1, limit))
     }
 
     /// Writes so many random peers, or as many as fit.

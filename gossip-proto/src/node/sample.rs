@@ -151,8 +151,8 @@ impl Node<'_> {
 
 /// The digest by which a sample says that it is one, in place of that of its members, and asks to be shown some.
 pub(super) const SAMPLE: u32 = 0;
-/// How many members of a sample a quiet round shows: a record takes about 20 bytes.
-pub(super) const SHUFFLE: usize = 4;
+/// How many members of a sample a quiet round shows, and one fewer the answer: a record takes about 20 bytes.
+pub(super) const SHUFFLE: usize = 3;
 /// The number of a ping that only shows who sends it, and whose answer means nothing.
 const GREETING: u32 = 0;
 /// A contact outside the sample is pinged once in so many searches for lost parts: all nodes may have the same contact, and

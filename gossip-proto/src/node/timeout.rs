@@ -132,7 +132,12 @@ impl Node<'_> {
             self.timers.probe = Some(now.plus(phase));
         }
         if self.timers.heal.is_none() {
-            let wait = self.config.probe_interval().saturating_mul(HEAL_PROBES);
+            let hopes = self.hopes.checked_sub(1);
+            self.hopes = hopes.unwrap_or(0);
+            let wait = match hopes {
+                Some(_) => self.config.gossip_interval(),
+                None => self.config.probe_interval().saturating_mul(HEAL_PROBES),
+            };
             self.timers.heal = Some(now.plus(self.rng.jitter(wait)));
         }
     }
@@ -176,7 +181,8 @@ impl Node<'_> {
         let Some(incarnation) = awake.map(|slot| slot.incarnation) else { return };
         let report = Report { id: target, incarnation, state: MemberState::Suspect, by: self.envelope.own };
         match accept_report(&mut self.members, &report, Tick::at(now), false) {
-            Verdict::News(ix) => self.member_changed(now, ix, true),
+            // Who hears nobody has nothing to tell of one.
+            Verdict::News(ix) => self.member_changed(now, ix, !(self.isolated && self.config.lifeguard.health)),
             Verdict::Confirmed(ix) => self.suspicion_confirmed(ix),
             _ => {}
         }
@@ -250,8 +256,8 @@ impl Node<'_> {
     /// A member's deadline has come: suspicion ends in death, memory in forgetting.
     fn deadline(&mut self, now: Instant, ix: usize) {
         match self.members.get(ix).map(|slot| slot.state) {
-            Some(MemberState::Suspect) if now < self.blocked_until.plus(self.refuting_time()) => {
-                self.members.set_deadline(ix, Some(self.blocked_until.plus(self.refuting_time())));
+            Some(MemberState::Suspect) if now < self.doubts_until(now) => {
+                self.members.set_deadline(ix, Some(self.doubts_until(now)));
             }
             Some(MemberState::Suspect) if self.spoke_since(now, ix) => {}
             Some(MemberState::Suspect) => {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use gossip_proto::sim::{Condition, Happening, Network};
-use gossip_proto::{Config, Quorum};
+use gossip_proto::{Config, MemberChange, Quorum};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -120,6 +120,26 @@ fn who_hears_nobody_is_told_so_once_and_when_it_is_over() {
         let all = [Happening::Isolated, Happening::QuorumLost, Happening::Reconnected, Happening::QuorumRegained];
         assert_eq!(told(&net, 7), all, "seed {seed}");
         assert!((0..7).all(|node| told(&net, node).is_empty()), "seed {seed}");
+    }
+}
+
+/// A node whose sockets are blocked for longer than a suspicion lasts hears nobody, and so kills nobody; nor does anybody
+/// else believe it that somebody is suspect.
+#[test]
+fn who_hears_nobody_kills_nobody() {
+    for seed in 70..76 {
+        let mut net = swarm(seed, 64);
+        for _ in 0..3 {
+            net.block(7, 40 * SECOND);
+            net.run_for(40 * SECOND + SECOND / 250);
+        }
+        net.run_for(60 * SECOND);
+        for seen in net.record().log() {
+            let Happening::Member { subject, change } = seen.what else { continue };
+            let false_death = change == MemberChange::Died && (subject != 7 || seen.observer == 7);
+            assert!(!false_death, "seed {seed}: {seen:?}");
+        }
+        assert!(net.run_to(10 * SECOND, |net| net.all_know_all()), "seed {seed}");
     }
 }
 

@@ -38,8 +38,8 @@ const LARGE: &str = "\
 const LIFEGUARD_SMALL: &str = "\
 ## Lifeguard in a small swarm
 
-48 nodes, the sockets of 8 of them blocked for 8.2 s and free for 4 ms by turns, for 60 s; seeds 1 and 2. What the
-columns and rows mean is said below.
+48 nodes, the sockets of 8 of them blocked for 8.2 s and free for 4 ms by turns, for 60 s; seeds 1 and 2, of crashes
+1 to 5. What the columns and rows mean is said below.
 `UPDATE=1 cargo test -p gossip-proto --features sim --test it sim_table`
 
 ";
@@ -49,8 +49,8 @@ const LIFEGUARD: &str = "\
 
 128 nodes, 8 or 32 of them blocked and free by turns for 120 s: their processes for 16.4 s and free for 4 ms, their
 sockets for 8.2, 16.4 and 32.8 s and free for 4 ms, and for 16.4 s and free for 1 s; seed 1. A death is false when its
-subject was not blocked (FP), and FP- when its observer was not either. First detection is that of 8 crashes at once.
-SWIM is without anything that this crate adds to it, at the same suspicion; what is on by default also repeats pings and
+subject was not blocked (FP), and FP- when its observer was not either. First detection is that of 8 crashes at once, seeds 1 to
+20. SWIM is without anything that this crate adds to it, at the same suspicion; what is on by default also repeats pings and
 lets nobody die of what others say before it could refute.
 `UPDATE=1 cargo test --release -p gossip-proto --features sim --test it sim_table_lifeguard -- --ignored`
 
@@ -91,7 +91,7 @@ fn sim_table_lifeguard_small() {
     stall.seconds = Some(60);
     let mut crash = Spec::new(Scenario::Crash).nodes(48);
     crash.victims = Some(Victims::Count(4));
-    section(LIFEGUARD_SMALL, &lifeguard_table(&[stall], &crash, 1..=2, VARIANTS));
+    section(LIFEGUARD_SMALL, &lifeguard_table(&[stall], 1..=2, &crash, 1..=5, VARIANTS));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn sim_table_lifeguard() {
     }
     let mut crash = Spec::new(Scenario::Crash).nodes(128);
     crash.victims = Some(Victims::Count(8));
-    section(LIFEGUARD, &lifeguard_table(&stalls, &crash, 1..=1, VARIANTS));
+    section(LIFEGUARD, &lifeguard_table(&stalls, 1..=1, &crash, 1..=20, VARIANTS));
 }
 
 /// Compares a section of the document with what it should be, or rewrites it.
