@@ -7,6 +7,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[path = "../src/hash.rs"]
+mod hash;
 #[path = "../src/rng.rs"]
 mod rng;
 #[path = "../src/slab/mod.rs"]

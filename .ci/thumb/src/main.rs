@@ -56,6 +56,32 @@ fn run(node: &mut Node<'static>, addr: Addr) {
             let options = gossip_proto::PublishOptions::new();
             _ = black_box(node.publish(now, black_box(b"a"), black_box(b"message"), options));
         }
+        #[cfg(feature = "kinds")]
+        {
+            _ = black_box(node.counter_add(now, black_box(b"a/count"), black_box(1)));
+            _ = black_box(node.counter_delete(now, black_box(b"a/count")));
+            _ = black_box(node.counter(black_box(b"a/count")));
+        }
+        #[cfg(feature = "siblings")]
+        {
+            _ = black_box(node.set_add(now, black_box(b"a/set"), black_box(b"element")));
+            _ = black_box(node.set_remove(now, black_box(b"a/set"), black_box(b"element")));
+            _ = black_box(node.set_members(black_box(b"a/set")).count());
+        }
+        #[cfg(feature = "interest")]
+        {
+            _ = black_box(node.subscribe(now, [black_box(&b"a"[..])]));
+        }
+        #[cfg(feature = "sleep")]
+        {
+            _ = black_box(node.sleep(now, core::time::Duration::from_secs(black_box(60))));
+            node.wake(now);
+        }
+        #[cfg(feature = "receipts")]
+        if let Ok(receipt) = node.open_receipt(now, black_box(b"a/key")) {
+            _ = black_box(node.receipt(receipt));
+            node.close_receipt(receipt);
+        }
         _ = black_box(node.set_tags(now, [("role", "worker")]));
         _ = black_box(node.get(black_box(b"a/key")).is_some());
         _ = black_box(node.scan(black_box(b"a/")).count());

@@ -59,7 +59,8 @@ pub(crate) struct Members<'a> {
     /// Whether others give way for who is turned away.
     #[cfg(feature = "sim")]
     samples: bool,
-    /// The key of the ranks, for how many members they were asked, and the peer with the greatest one of those looked at.
+    /// The key of the ranks, for how many members they were asked, and the peer with the greatest one of those that
+    /// were looked at.
     rank_key: [u8; 16],
     candidates: u32,
     greatest: Option<(u32, Ix)>,
@@ -635,8 +636,8 @@ impl<'a> Members<'a> {
         Self { samples, ..self }
     }
 
-    /// The peer with the greatest rank of those that were looked at since the last one gave way, if the newcomer's is lower.
-    /// Each candidate sets off a few looks, which go round: what strangers send costs the same in a table of any size.
+    /// The peer with the greatest rank of those that were looked at since the last one gave way, if the newcomer's is
+    /// lower. Each candidate sets off a few looks, which go round: what strangers send costs the same in a table of any size.
     fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
         #[cfg(feature = "sim")]
         let samples = self.samples;

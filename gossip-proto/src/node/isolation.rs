@@ -21,8 +21,9 @@ impl Node<'_> {
         self.heard_at = now;
     }
 
-    /// Until when no suspect dies here. Who was blocked, or hears nobody at all, has more reason to doubt itself than them: so
-    /// none dies before it could refute since then and be heard, and none of silence that is general before a minute of it.
+    /// Until when no suspect dies here. Who was blocked, or hears nobody at all, has more reason to doubt itself than
+    /// them: so none dies before it could refute since then and be heard, and none while nobody is heard, before the
+    /// silence has lasted for [`DEAF_PROBES`] probe intervals.
     pub(super) fn doubts_until(&self, now: Instant) -> Instant {
         let interval = self.config.probe_interval();
         let (heard, blocked) = (self.heard_at, self.blocked_until);

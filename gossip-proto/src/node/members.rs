@@ -233,7 +233,8 @@ impl Node<'_> {
                     self.tell(ix, ix);
                 }
                 // A few look for themselves at once, so that the truth, either way, is confirmed soon.
-                let wanted = if self.members.is_sample() { WITNESSES / 2 } else { WITNESSES };
+                let few = self.members.is_sample() || live < 4 * WITNESSES as usize;
+                let wanted = if few { WITNESSES_FEW } else { WITNESSES };
                 if self.config.lifeguard.confirmations && self.rng.below(live as u32) < wanted {
                     self.prober.next_is(ix);
                 }
@@ -312,9 +313,11 @@ impl Node<'_> {
 /// Within how many probe intervals two members must agree on where this node is: a guess above what it takes two of them to
 /// be probed.
 const SEEN_PROBES: u64 = 16;
-/// How many members, on average, probe a suspect next, in place of another one: of so many draws one in 350 leaves fewer
-/// than the three confirmations that a suspicion can use, and some have more than one suspect to look at. Of four, one crash
-/// in 20 lasted twice as long. In a sample, whose members are held by few, half as many: so they find others the sooner.
+/// How many members, on average, probe a suspect next, in place of another one: of ten draws one in 350 leaves fewer than
+/// the three confirmations that a suspicion can use, of four one in four; then it lasts twice as long, unless others
+/// meet the suspect by chance. In a sample, whose members are held by few, and in a small swarm, where all would look
+/// at one, fewer.
 const WITNESSES: u32 = 10;
+const WITNESSES_FEW: u32 = 4;
 /// A welcome to a swarm that fits in a datagram begins with its first member, so that nobody is left out.
 const WELCOME_FEW: usize = 24;

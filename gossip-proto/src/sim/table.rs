@@ -73,8 +73,8 @@ pub fn membership_table(
 /// The experiment of the Lifeguard paper, a row for each variant: every [`Scenario::Stall`] of `stalls` for false deaths
 /// and bytes, and `crash` for the time of the first detection in a swarm that is otherwise well.
 ///
-/// Sums over all stalls and seeds, and the median of all crashes; FP are deaths of nodes that were not blocked, FP- those of them told by nodes that were
-/// not blocked either. Percentages are of the first variant.
+/// Sums over all stalls and seeds, and the median of all crashes; FP are deaths of nodes that were not blocked, FP- those
+/// of them told by nodes that were not blocked either. Percentages are of the first variant.
 ///
 /// # Panics
 /// When a check of the simulator fails.

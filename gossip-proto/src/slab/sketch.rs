@@ -315,7 +315,7 @@ const FEW_CELLS_MAX: usize = 216;
 /// Of 64 bits, about as many differ when there is no telling how many more do.
 const COARSE_MAX: usize = 25;
 /// Below this there are few.
-const COARSE_SURE: usize = 21;
+const COARSE_SURE: usize = 24;
 /// How many more cells are asked for at least.
 const MORE_MIN: usize = 8;
 /// -256 ln(1 - n/32): how often each cell is hit, in 1/256, when n of 64 bits differ.

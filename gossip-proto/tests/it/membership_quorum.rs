@@ -123,8 +123,8 @@ fn who_hears_nobody_is_told_so_once_and_when_it_is_over() {
     }
 }
 
-/// A node whose sockets are blocked for longer than a suspicion lasts hears nobody, and so kills nobody; nor does anybody
-/// else believe it that somebody is suspect.
+/// A node whose sockets are blocked for longer than a suspicion lasts hears nobody, and so kills nobody; nor is anybody
+/// else told so.
 #[test]
 fn who_hears_nobody_kills_nobody() {
     for seed in 70..76 {

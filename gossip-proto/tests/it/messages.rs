@@ -377,3 +377,40 @@ fn a_full_table_of_windows_refuses_new_origins() {
     talk(&mut late, &mut hub, at(60_000), at(62_000));
     assert_eq!(inbox(&mut hub), [0], "the others are over");
 }
+
+/// Who does not want a topic is told of none of its messages, passes none on, and asks for none again.
+#[test]
+fn messages_of_other_topics_are_passed_over() {
+    for seed in 1..4 {
+        let mut net = swarm(seed, 6, 32);
+        net.set_faults(Faults { loss_ppm: 100_000, ..Faults::default() });
+        for node in 3..6 {
+            net.with(node, |node, now| node.subscribe(now, [&b"other"[..]])).unwrap();
+        }
+        net.run_for(10 * SECOND);
+        let mut published = BTreeSet::new();
+        for turn in 0..20u8 {
+            // Also those who do not want it may say it.
+            let from = usize::from(turn % 6);
+            published.insert(publish(&mut net, from, &[turn; 60], ttl(300)));
+            net.run_for(SECOND);
+        }
+        net.run_for(60 * SECOND);
+        for node in 0..6 {
+            let expected: BTreeSet<_> = published
+                .iter()
+                .copied()
+                .filter(|(origin, _)| node < 3 && *origin != net.node(node).unwrap().life())
+                .collect();
+            assert_eq!(told_to(&net, node), expected, "node {node}, seed {seed}");
+        }
+        assert!((3..6).all(|node| net.node(node).unwrap().stats().entries_unwanted >= 10), "seed {seed}");
+        // All have seen all, so nobody asks any more.
+        net.set_faults(Faults::default());
+        net.run_for(30 * SECOND);
+        let known = |net: &Network| (0..6).map(|node| net.node(node).unwrap().stats().entries_unwanted).sum::<u64>();
+        let before = known(&net);
+        net.run_for(60 * SECOND);
+        assert_eq!(known(&net), before, "seed {seed}");
+    }
+}

@@ -49,9 +49,9 @@ const LIFEGUARD: &str = "\
 
 128 nodes, 8 or 32 of them blocked and free by turns for 120 s: their processes for 16.4 s and free for 4 ms, their
 sockets for 8.2, 16.4 and 32.8 s and free for 4 ms, and for 16.4 s and free for 1 s; seed 1. A death is false when its
-subject was not blocked (FP), and FP- when its observer was not either. First detection is that of 8 crashes at once, seeds 1 to
-20. SWIM is without anything that this crate adds to it, at the same suspicion; what is on by default also repeats pings and
-lets nobody die of what others say before it could refute.
+subject was not blocked (FP), and FP- when its observer was not either. First detection is that of 8 crashes at once,
+seeds 1 to 20. SWIM is without anything that this crate adds to it, at the same suspicion; what is on by default also
+repeats pings and lets nobody die of what others say before it could refute.
 `UPDATE=1 cargo test --release -p gossip-proto --features sim --test it sim_table_lifeguard -- --ignored`
 
 ";

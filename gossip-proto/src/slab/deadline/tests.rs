@@ -19,11 +19,11 @@ impl Timed for Slot {
 
 fn check(heap: &Deadlines, rows: &[Row], slots: &[Slot], model: &BTreeMap<usize, u32>) {
     assert_eq!(heap.next(rows).map(|tick| tick.0), model.values().min().copied());
-    for (ix, slot) in slots.iter().enumerate() {
+    for ix in 0..slots.len() {
         let tick = heap.get(rows, slots, ix).map(|tick| tick.0);
         assert_eq!(tick, model.get(&ix).copied());
         #[cfg(not(any(target_os = "none", gossip_ix16)))]
-        if let Some(at) = slot.0.0.get() {
+        if let Some(at) = slots[ix].0.0.get() {
             assert_eq!(rows[at].slot as usize, ix, "the row and the slot point at each other");
             assert!(at < heap.len() && (at == 0 || rows[(at - 1) / ARITY].tick <= rows[at].tick), "heap order");
         }

@@ -2,9 +2,11 @@
 
 use std::vec::Vec;
 
-use super::{CEILING_MAX, OwnScope as Scope, TOPICS_MAX};
+use super::{CEILING_MAX, TOPICS_MAX};
 use crate::rng::{Rng, Seed};
 use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
+
+type Scope = super::Scope;
 
 const TOPICS: [u32; 6] = [0, 1, 0x8000_0000, 0x8000_0001, 0xffff_fffe, u32::MAX];
 
