@@ -87,7 +87,7 @@ impl Node<'_> {
         }
         self.ask_for_runs();
         let retry = self.members.peer(0).map_or(self.config.probe_timeout(), |ix| self.retry(ix));
-        self.lanes.heard(now, retry * 2);
+        self.lanes.heard(now, retry);
     }
 
     fn end_catch_up(&mut self, now: Instant) {
@@ -132,7 +132,7 @@ impl Node<'_> {
             CatchUp::Run { tag, left, next } if self.is_catching_up() => {
                 let seen = Seen { tag, left, next };
                 self.lanes.take(peer, seen);
-                self.lanes.heard(context.now, self.retry(peer) * 2);
+                self.lanes.heard(context.now, self.retry(peer));
                 if self.lanes.is_done() {
                     return self.end_catch_up(context.now);
                 }
@@ -155,7 +155,7 @@ impl Node<'_> {
         let wanted = |part: &Prefix| part.len() < TOPIC_BITS || !first.contains(&part.first().topic());
         let unasked = self.unasked();
         self.lanes.take_parts(peer, count, Parts(parts), wanted, unasked);
-        self.lanes.heard(context.now, self.retry(peer) * 2);
+        self.lanes.heard(context.now, self.retry(peer));
         if looking {
             // The others may have it too.
             for _ in (0..SOURCES_MAX).skip(1) {

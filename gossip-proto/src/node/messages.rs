@@ -106,7 +106,6 @@ impl Node<'_> {
                 }
             }
             Taken::Known => self.stats.messages_known += 1,
-            Taken::Unwanted => self.stats.entries_unwanted += 1,
             Taken::Over => self.stats.messages_over += 1,
             Taken::Full => self.stats.messages_full += 1,
             Taken::Unfit => self.stats.refused_message += 1,

@@ -56,8 +56,6 @@ pub(crate) enum Taken {
     New(usize),
     /// It was seen before.
     Known,
-    /// Its topic is not wanted: it counts as seen, so that nobody sends it again.
-    Unwanted,
     /// Its time is over.
     Over,
     /// There is no room, and nothing changed.
@@ -141,13 +139,6 @@ impl Store<'_> {
         let Some(window) = self.window_for(item.origin, item.sequence, (item.sequence % 64) as u8) else {
             return Taken::Full;
         };
-        if !own && self.scope.ceiling(self.topic_hash(item.topic)) == 0 {
-            self.window_update(window, |window| {
-                window.seen |= bit;
-                window.until = window.until.max(until(over));
-            });
-            return Taken::Unwanted;
-        }
         let Some(slot) = self.message_slot(HEAD_LEN + item.topic.len() + item.bytes.len()) else {
             if before.is_none() {
                 self.window_free(window);
