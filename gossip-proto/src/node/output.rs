@@ -44,6 +44,8 @@ pub(super) struct Filling<'b> {
     pub(super) rows_left: usize,
     /// Whether it is to go without any message, for what its header says.
     pub(super) bare: bool,
+    /// Whether what an exchange of sketches found is in it: the second time goes in another.
+    pub(super) chores: bool,
     /// The window that was last written as an offer.
     pub(super) offered: Option<usize>,
 }
@@ -95,6 +97,7 @@ impl Node<'_> {
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
                 bare: false,
+                chores: false,
                 offered: None,
             };
             self.fill_classes(&mut filling, room);

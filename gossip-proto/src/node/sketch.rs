@@ -265,15 +265,16 @@ impl Node<'_> {
     }
 
     fn fill_chores(&mut self, filling: &mut Filling<'_>, row: Row, mut limit: usize) -> Rest {
-        if self.exchange.is_second() && !filling.writer.is_empty() {
+        if self.exchange.is_second() && filling.chores {
             return Rest::More(row);
         }
         if let Some((topic, (first, last), keys)) = self.exchange.differing(row.to()) {
             let differ = Message::Sketch(Sketch::Differ { topic, first, last, keys: Many::Held(keys) });
             let used = filling.push(&differ, false, limit);
-            if used.is_none() && !filling.writer.is_empty() {
+            if used.is_none() && limit < usize::MAX {
                 return Rest::More(row);
             }
+            // Where it does not fit in all the room that there is, the other asks again.
             limit = limit.saturating_sub(used.unwrap_or(0));
             self.exchange.answered();
         }
@@ -290,6 +291,7 @@ impl Node<'_> {
             };
             let Some(used) = used else { return Rest::More(row) };
             limit = limit.saturating_sub(used);
+            filling.chores = true;
             self.exchange.done(done);
             if self.exchange.is_second() {
                 return Rest::More(row);
