@@ -287,7 +287,7 @@ impl<'a> Node<'a> {
         storage: impl Into<Storage<'a>>,
         seed: Seed,
     ) -> Result<&'p mut Self, ConfigError> {
-        Self::build_in(place, id, addr, config, storage.into(), &seed)
+        Self::build_in(place, id, addr, &config, storage.into(), &seed)
     }
 
     #[inline(never)]
@@ -295,12 +295,12 @@ impl<'a> Node<'a> {
         place: &'p mut MaybeUninit<Self>,
         id: NodeId,
         addr: Addr,
-        config: Config,
+        config: &Config,
         storage: Storage<'a>,
         seed: &Seed,
     ) -> Result<&'p mut Self, ConfigError> {
-        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage, seed)?;
-        let node = place.write(Self::assemble(id, &config, members, store, exchange, lanes, rng));
+        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, config, storage, seed)?;
+        let node = place.write(Self::assemble(id, config, members, store, exchange, lanes, rng));
         node.root = node.table_digest(Table::Entries) as u32;
         Ok(node)
     }

@@ -39,7 +39,7 @@ impl Node<'_> {
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
         // The root in the header speaks for all entries, but for the one pair of states in 2^32 that it is equal for.
-        let (turn, scoped) = (self.salt() % ENTRIES_TURN == 0, !self.scope_with(filling.to.slot).is_all());
+        let (turn, scoped) = (self.salt().is_multiple_of(ENTRIES_TURN), !self.scope_with(filling.to.slot).is_all());
         for (table, session) in Table::ALL.into_iter().zip(&self.sessions) {
             // While a comparison is under way the answer is known: not equal. Two samples never are: they are shown.
             let sample = table == Table::Members && self.members.is_sample();

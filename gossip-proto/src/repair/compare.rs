@@ -179,7 +179,7 @@ impl Tree<'_> {
     }
 
     fn digest(&self, sum: &Sum, salt: u16) -> u32 {
-        let parts: [&[u8]; _] = [&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()];
+        let parts: [&[u8]; 3] = [&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()];
         hash(self.key.as_bytes(), &parts).h1 as u32
     }
 

@@ -77,7 +77,7 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
             siblings += 1;
         }
     }
-    let fifth = !register && siblings >= SIBLINGS_MAX;
+    let fifth = !register && siblings + 1 > SIBLINGS_MAX;
     if ended || !register && (covered || fifth) {
         plan.verdict = Verdict::Lost;
         plan.conflict = ended && !covered;
@@ -96,7 +96,7 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
             _ => {
                 siblings += 1;
                 plan.dropped |= siblings > SIBLINGS_MAX;
-                siblings <= SIBLINGS_MAX
+                siblings < SIBLINGS_MAX + 1
             }
         };
         plan.keep |= u8::from(stays) << n.min(7);
