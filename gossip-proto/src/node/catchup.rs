@@ -209,7 +209,7 @@ impl Node<'_> {
             let after = if skipped { skip.checked_add(1).map(|topic| Key::new(topic, 0)) } else { key.successor() };
             if !skipped && !self.bury_zombie(row.to(), slot, true) {
                 let limit = filling.room().saturating_sub(RUN_LEN_MAX);
-                let empty = filling.writer.is_empty();
+                let empty = filling.is_blank();
                 if self.push_slot(filling, Table::Entries, slot, true, limit).is_some() {
                     pushed = true;
                 } else if empty {

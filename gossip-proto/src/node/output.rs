@@ -48,12 +48,19 @@ pub(super) struct Filling<'b> {
     pub(super) chores: bool,
     /// The window that was last written as an offer.
     pub(super) offered: Option<usize>,
+    /// How long it was with nothing but the floor, which goes first in each to whom has missed it.
+    floor: usize,
 }
 
 impl Filling<'_> {
     /// How many bytes are left.
     pub(super) fn room(&self) -> usize {
         self.writer.room()
+    }
+
+    /// Whether nothing was written that could go in another: what does not fit now never will.
+    pub(super) fn is_blank(&self) -> bool {
+        self.writer.is_empty() || self.writer.len() == self.floor
     }
 
     /// Writes one message, marked as a copy or not; `None`, and nothing is written, if it is longer than `limit`.
@@ -99,6 +106,7 @@ impl Node<'_> {
                 bare: false,
                 chores: false,
                 offered: None,
+                floor: 0,
             };
             self.fill_classes(&mut filling, room);
             self.used_up(&to);
@@ -190,7 +198,9 @@ impl Node<'_> {
             return;
         }
         self.fill_forward(filling);
+        let forwarded = !filling.writer.is_empty();
         self.fill_floor(filling);
+        filling.floor = if forwarded { 0 } else { filling.writer.len() };
         let rows = filling.to.slot.is_some_and(|slot| self.replies.first_to(slot).is_some()) || filling.to.round;
         let urgent = self.store.hot_first().is_some_and(|slot| self.store.urgent(slot));
         let state = filling.entries_left > 0 && self.config.spread != Spread::Pull;
@@ -243,7 +253,7 @@ impl Node<'_> {
             match pushed {
                 Some(len) => used += len,
                 // An errand that does not even fit in a datagram of its own is given up.
-                None if filling.writer.is_empty() && credit == usize::MAX => self.stats.items_too_large += 1,
+                None if filling.is_blank() && credit == usize::MAX => self.stats.items_too_large += 1,
                 None => {
                     at += 1;
                     continue;
@@ -399,7 +409,7 @@ impl Node<'_> {
     /// Writes the versions of an entry, all or, if they are too many for a datagram, as many as fit after one of them.
     fn push_entry(&self, filling: &mut Filling<'_>, slot: usize, copy: bool, limit: usize) -> Option<usize> {
         let (start, mut used) = (filling.writer.len(), 0);
-        let empty = filling.writer.is_empty();
+        let empty = filling.is_blank();
         let (versions, large) = (self.store.versions(slot), self.store.large(slot));
         for nth in 0..versions {
             if !self.store.is_sent(slot, nth) {

@@ -22,7 +22,7 @@ impl Node<'_> {
                     filling.rows_left -= 1;
                 }
                 Rest::More(row) => {
-                    let stuck = filling.writer.is_empty() && credit == usize::MAX;
+                    let stuck = filling.is_blank() && credit == usize::MAX;
                     self.stats.items_too_large += Count::from(stuck);
                     self.replies.settle(at, (!stuck).then_some(row));
                     break;
@@ -198,7 +198,7 @@ impl Node<'_> {
             } else if limit < usize::MAX / 2 && filling.writer.room() > limit {
                 // Out of credit, not of room: there may be more for it in this same datagram.
                 return Rest::More(row);
-            } else if !pushed && filling.writer.is_empty() {
+            } else if !pushed && filling.is_blank() {
                 return Rest::More(row);
             } else if datagrams <= 1 {
                 // The other shall say what it still lacks before it gets more.

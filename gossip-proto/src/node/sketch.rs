@@ -225,7 +225,7 @@ impl Node<'_> {
                 filling.push(&more, false, limit)
             }
             // What is said again would be lost with the first.
-            Task::Cells { .. } if row.key().topic() > 0 && !filling.writer.is_empty() => return Rest::More(row),
+            Task::Cells { .. } if row.key().topic() > 0 && !filling.is_blank() => return Rest::More(row),
             Task::Cells { first, end } => {
                 let rest = cells.get(first.into()..end.into()).unwrap_or(&[]);
                 let fit = limit.min(room).saturating_sub(CELLS_HEAD_MAX) / CELL_LEN;
