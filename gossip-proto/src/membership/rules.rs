@@ -116,7 +116,11 @@ pub(crate) fn accept_report(members: &mut Members<'_>, report: &Report, fresh: T
         return Verdict::Implausible;
     }
     if ix == OWN {
-        return if newer(incarnation, report.incarnation) { Verdict::Known } else { Verdict::Own(report.incarnation) };
+        return if newer(incarnation, report.incarnation) {
+            Verdict::Stale(ix)
+        } else {
+            Verdict::Own(report.incarnation)
+        };
     }
     if newer(incarnation, report.incarnation) {
         return Verdict::Stale(ix);

@@ -48,6 +48,8 @@ pub(crate) struct Members<'a> {
     /// The epoch of our own root, and how many peers have told the same root in it.
     epoch: u16,
     agreeing: usize,
+    /// Nobody has been counted in this epoch who told the root before it.
+    uncounted: bool,
     /// A member was forgotten before the application was told the last of it.
     lagged: bool,
     tally: Tally,
@@ -94,6 +96,7 @@ impl<'a> Members<'a> {
             passed: 0,
             epoch: 1,
             agreeing: 0,
+            uncounted: true,
             lagged: false,
             tally: Tally::ALONE,
             evicted: Queue::new(),
@@ -275,10 +278,14 @@ impl<'a> Members<'a> {
             self.epoch = 1;
         }
         self.agreeing = 0;
+        self.uncounted = true;
     }
 
-    /// Counts anew who told `own_root`, perhaps before we had it. Costs one look at each peer.
+    /// Counts who told `own_root` before we had it. Costs one look at each peer, once in each epoch.
     pub(crate) fn recount(&mut self, own_root: u32, now: Instant) {
+        if !core::mem::take(&mut self.uncounted) {
+            return;
+        }
         for position in 0..self.peers {
             let Some(ix) = self.peer(position) else { continue };
             let epoch = self.epoch;

@@ -7,6 +7,7 @@ use super::Node;
 use super::input::Context;
 use super::output::Filling;
 use super::rows::Rest;
+use super::timeout::retry;
 use crate::repair::{LANES_OPEN, LANES_POSSIBLE, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
 use crate::slab::index::{Key, Prefix};
 use crate::time::Instant;
@@ -54,11 +55,12 @@ impl Node<'_> {
         }
         let scope = &self.store.scope;
         let wanted = self.first.iter().map(|topic| Key::new(*topic, 0)).filter(|key| scope.wants(*key));
-        let tag = self.lanes.begin(ix, wanted.map(|key| Prefix::of(key, TOPIC_BITS)));
+        let retry = retry(&self.members, ix);
+        let tag = self.lanes.begin(ix, retry, wanted.map(|key| Prefix::of(key, TOPIC_BITS)));
         let datagrams = self.unasked();
         self.owe(Some(ix), Table::Entries, Task::Begin { datagrams, tag }, Prefix::ROOT, 0);
-        self.lanes.heard(now, self.retry(ix));
-        self.ask_for_runs();
+        self.lanes.heard(now, retry);
+        self.ask_for_runs(now);
         true
     }
 
@@ -68,8 +70,8 @@ impl Node<'_> {
         if self.first.len() > 1 || self.lanes.is_again() { 0 } else { UNASKED }
     }
 
-    fn ask_for_runs(&mut self) {
-        while let Some(Question { to, at, depth, tag, datagrams }) = self.lanes.ask() {
+    fn ask_for_runs(&mut self, now: Instant) {
+        while let Some(Question { to, at, depth, tag, datagrams }) = self.lanes.ask(now) {
             let row = Row::new(to, Table::Entries, Task::Fetch { tag, datagrams }, Prefix::of(at, depth), 0);
             self.push_row(row.at(at));
         }
@@ -85,7 +87,7 @@ impl Node<'_> {
             let (datagrams, tag) = (self.unasked(), self.lanes.first());
             self.owe(self.members.peer(position), Table::Entries, Task::Begin { datagrams, tag }, Prefix::ROOT, 0);
         }
-        self.ask_for_runs();
+        self.ask_for_runs(now);
         let retry = self.members.peer(0).map_or(self.config.probe_timeout(), |ix| self.retry(ix));
         self.lanes.heard(now, retry);
     }
@@ -131,12 +133,13 @@ impl Node<'_> {
             CatchUp::Parts { count, parts } if self.is_catching_up() => self.take_parts(context, peer, count, parts),
             CatchUp::Run { tag, left, next } if self.is_catching_up() => {
                 let seen = Seen { tag, left, next };
-                self.lanes.take(peer, seen);
-                self.lanes.heard(context.now, self.retry(peer));
+                let retry = self.retry(peer);
+                self.lanes.take(context.now, retry, peer, seen);
+                self.lanes.heard(context.now, retry);
                 if self.lanes.is_done() {
                     return self.end_catch_up(context.now);
                 }
-                self.ask_for_runs();
+                self.ask_for_runs(context.now);
             }
             CatchUp::Parts { .. } | CatchUp::Run { .. } => {}
         }
@@ -154,7 +157,7 @@ impl Node<'_> {
         // What comes first has lanes of its own.
         let wanted = |part: &Prefix| part.len() < TOPIC_BITS || !first.contains(&part.first().topic());
         let unasked = self.unasked();
-        self.lanes.take_parts(peer, count, Parts(parts), wanted, unasked);
+        self.lanes.take_parts(context.now, peer, count, Parts(parts), wanted, unasked);
         self.lanes.heard(context.now, self.retry(peer));
         if looking {
             // The others may have it too.
@@ -167,7 +170,7 @@ impl Node<'_> {
         if self.lanes.is_done() {
             return self.end_catch_up(context.now);
         }
-        self.ask_for_runs();
+        self.ask_for_runs(context.now);
     }
 
     /// Writes as much of a row as fits.

@@ -105,6 +105,7 @@ impl Node<'_> {
         let news = self.is_newer(held, item);
         self.excuse_sleeper(held, item);
         let other_tags = self.are_other_tags(held, item);
+        let moved = held.and_then(|ix| self.members.get(ix)).is_some_and(|slot| slot.addr != item.addr);
         let (verdict, orphan) = accept_alive(&mut self.members, held, item, item.id == context.sender, other_tags);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
@@ -116,6 +117,12 @@ impl Node<'_> {
             self.take_tags(ix, item);
         }
         self.follow(context, verdict);
+        // Who looks for it where it is not may be long in finding out: as important as a death.
+        if let Verdict::News(ix) = verdict {
+            if moved && !context.copies {
+                self.members.heat(ix, self.transmissions());
+            }
+        }
     }
 
     /// Whether the tags of a record are others than those that are held, as when an older life came to the same counter. Who
@@ -243,9 +250,10 @@ impl Node<'_> {
             MemberState::Alive => {}
         }
         if news {
-            // That somebody is there is found by comparing, too; that somebody is not must be told.
-            let mult =
-                if state == MemberState::Alive { self.config.rumor_mult.div_ceil(2) } else { self.config.rumor_mult };
+            // That somebody is there is found by comparing, too; that somebody is not must be told. Where a few
+            // pass it on, who waits for it may hear of it from one alone.
+            let half = state == MemberState::Alive && !(3..10).contains(&live);
+            let mult = if half { self.config.rumor_mult.div_ceil(2) } else { self.config.rumor_mult };
             self.members.heat(ix, transmissions(mult, live));
         }
         // That a sample holds somebody now is nothing to tell.

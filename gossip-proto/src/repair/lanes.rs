@@ -27,6 +27,8 @@ pub(crate) struct Lane {
     /// When it was asked: after how many other questions.
     asked: u16,
     to: Ix,
+    /// When it was asked, or when the last of its answer came.
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,17 @@ enum State {
 
 impl Lane {
     #[cfg(feature = "alloc")]
-    pub(crate) const EMPTY: Self =
-        Self { at: Key::new(0, 0), depth: 0, state: State::Done, number: 0, left: 0, lost: 0, asked: 0, to: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        at: Key::new(0, 0),
+        depth: 0,
+        state: State::Done,
+        number: 0,
+        left: 0,
+        lost: 0,
+        asked: 0,
+        to: 0,
+        since: Instant::ZERO,
+    };
 }
 
 /// How far a node is.
@@ -86,12 +97,25 @@ pub(crate) struct Lanes<'a> {
     /// How many entries the first source has.
     count: u32,
     next: Option<Instant>,
+    /// How long it lately took until an answer began, at most, in µs.
+    took: u64,
 }
 
 impl<'a> Lanes<'a> {
     pub(crate) fn new(lanes: Slice<'a, Lane>) -> Self {
         let sources = heapless::Vec::new();
-        Self { lanes, used: 0, phase: Phase::Off, window: 0, tries: 0, asked: 0, sources, count: 0, next: None }
+        Self {
+            lanes,
+            used: 0,
+            phase: Phase::Off,
+            window: 0,
+            tries: 0,
+            asked: 0,
+            sources,
+            count: 0,
+            next: None,
+            took: 0,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -117,9 +141,11 @@ impl<'a> Lanes<'a> {
         POSSIBLE && !self.lanes.is_empty()
     }
 
-    /// Begins at a member; these parts are fetched from it before it has said which there are.
-    pub(crate) fn begin(&mut self, member: usize, first: impl Iterator<Item = Prefix>) -> u8 {
+    /// Begins at a member, whose answer takes `retry` µs at most; these parts are fetched from it before it has said which
+    /// there are.
+    pub(crate) fn begin(&mut self, member: usize, retry: u64, first: impl Iterator<Item = Prefix>) -> u8 {
         (self.phase, self.used, self.window, self.tries) = (Phase::Looking, 0, WINDOW_FIRST, 0);
+        self.took = retry;
         self.sources.clear();
         let _ = self.sources.push(member as Ix);
         first.for_each(|part| self.add(part, true));
@@ -137,6 +163,7 @@ impl<'a> Lanes<'a> {
             lost: 0,
             asked: 0,
             to: 0,
+            since: Instant::ZERO,
         };
         self.used += 1;
     }
@@ -145,6 +172,7 @@ impl<'a> Lanes<'a> {
     /// The first parts come without being asked for: as many and as much as was asked for with the question, or nothing.
     pub(crate) fn take_parts(
         &mut self,
+        now: Instant,
         member: usize,
         count: u32,
         parts: impl Iterator<Item = Prefix>,
@@ -164,7 +192,7 @@ impl<'a> Lanes<'a> {
                 let coming = self.lanes.iter_mut().take(self.used.into()).skip(begun).take(LANES_OPEN);
                 for lane in coming.filter(|lane| unasked > 0 && lane.state == State::Idle) {
                     (lane.state, lane.left, lane.to) = (State::Asked, unasked, member as Ix);
-                    lane.asked = self.asked;
+                    (lane.asked, lane.since) = (self.asked, now);
                     self.asked = self.asked.wrapping_add(1);
                 }
             }
@@ -176,8 +204,9 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// A datagram of an answer has come. What was lost before it is asked for again.
-    pub(crate) fn take(&mut self, from: usize, seen: Seen) {
+    /// A datagram of an answer has come. What was lost before it is asked for again, and so is that of which nothing has
+    /// come for `retry` µs, while this came.
+    pub(crate) fn take(&mut self, now: Instant, retry: u64, from: usize, seen: Seen) {
         if self.phase == Phase::Fetching {
             self.tries = 0;
         }
@@ -190,7 +219,8 @@ impl<'a> Lanes<'a> {
         let lost = lane.left - 1 - seen.left;
         let gap_lane = lane.lost > 0;
         let gap = Lane { lost, state: State::Idle, ..*lane };
-        lane.left = seen.left;
+        self.took = (self.took - self.took / TOOK_FADES).max((now - lane.since).as_micros() as u64);
+        (lane.left, lane.since) = (seen.left, now);
         lane.lost = lane.lost.min(seen.left);
         match seen.next {
             // Nothing beyond its part, whatever is said, and never back.
@@ -209,17 +239,17 @@ impl<'a> Lanes<'a> {
         } else {
             self.window = self.window.saturating_add(1).min(WINDOW_MAX);
         }
-        if ended {
-            // They are answered in order: what was asked well before and is not answered in full will not be.
-            let late = |lane: &&mut Lane| {
-                let age = asked.wrapping_sub(lane.asked);
-                let same = lane.to as usize == from && age >= LATE_SAME;
-                lane.state == State::Asked && age < u16::MAX / 2 && (same || age >= LATE_OTHER)
-            };
-            for lane in self.lanes.iter_mut().take(used).filter(late) {
-                lane.state = State::Idle;
-                self.window = self.window.saturating_sub(LOST_COST).max(WINDOW_MIN);
-            }
+        // They are answered in order: what was asked well before and is not answered in full will not be. Of others there is
+        // the time alone.
+        let wait = self.took.saturating_mul(2).min(retry);
+        let late = |lane: &&mut Lane| {
+            let age = asked.wrapping_sub(lane.asked);
+            let passed = ended && lane.to as usize == from && age >= LATE && age < u16::MAX / 2;
+            lane.state == State::Asked && (passed || lane.since.plus(wait) <= now)
+        };
+        for lane in self.lanes.iter_mut().take(used).filter(late) {
+            lane.state = State::Idle;
+            self.window = self.window.saturating_sub(LOST_COST).max(WINDOW_MIN);
         }
     }
 
@@ -235,7 +265,7 @@ impl<'a> Lanes<'a> {
     }
 
     /// The next question, if a lane waits for one.
-    pub(crate) fn ask(&mut self) -> Option<Question> {
+    pub(crate) fn ask(&mut self, now: Instant) -> Option<Question> {
         let used = usize::from(self.used);
         let count = |state| self.lanes.iter().take(used).filter(|lane| lane.state == state).count();
         let asked = count(State::Asked);
@@ -259,7 +289,7 @@ impl<'a> Lanes<'a> {
         let asked = self.asked;
         let lane = self.lanes.get_mut(at)?;
         lane.number = lane.number.wrapping_add(1);
-        (lane.state, lane.left, lane.asked, lane.to) = (State::Asked, datagrams, asked, to);
+        (lane.state, lane.left, lane.asked, lane.to, lane.since) = (State::Asked, datagrams, asked, to, now);
         let tag = (at as u16) << 8 | u16::from(lane.number);
         Some(Question { to: to as usize, at: lane.at, depth: lane.depth, tag, datagrams })
     }
@@ -329,11 +359,12 @@ const WINDOW_MAX: u8 = 128;
 /// By how many datagrams less are asked for at once for each that is lost: at a loss of a fifth as many as before.
 const LOST_COST: u8 = 4;
 /// Datagrams in one answer: the most bounds what a forged question sets off.
-const RUN_MIN: u8 = 2;
+const RUN_MIN: u8 = 4;
 pub(crate) const RUN_MAX: u8 = 32;
-/// An answer to a question that was asked so many questions later, of the same member and of any, shows that the rest of an
-/// answer is lost: two, since datagrams may overtake each other.
-const LATE_SAME: u16 = 2;
-const LATE_OTHER: u16 = 64;
+/// An answer to a question that was asked so many questions later of the same member shows that the rest of an answer is
+/// lost: two, since datagrams may overtake each other.
+const LATE: u16 = 2;
+/// How much of the longest wait for an answer is forgotten with each datagram: little in one answer of 32.
+const TOOK_FADES: u64 = 64;
 /// How often nothing may come, at a wait of some round trips each.
 const TRIES: u8 = 8;

@@ -85,7 +85,7 @@ fn no_crash_goes_unnoticed_for_long() {
 /// everybody alive within two probe intervals.
 #[test]
 fn no_forged_number_kills() {
-    for (nodes, seeds) in [(32, 1..=3), (64, 1..=1)] {
+    for (nodes, seeds) in [(32, 1..=3), (64, 1..=1), (64, 7..=8)] {
         for seed in seeds {
             let mut spec = Spec::new(Scenario::Poison).nodes(nodes).seed(seed);
             spec.seconds = Some(6);
