@@ -109,8 +109,9 @@ impl Node<'_> {
             self.take_seen(now, addr, header.id);
         }
         self.refresh_root();
-        let moved = self.stats.entries_new > before || context.copies;
-        if copied && self.root == header.root && (self.root != root || self.stats.entries_known > known) {
+        let again = copied && self.stats.entries_known > known;
+        let moved = self.stats.entries_new > before || again;
+        if self.root == header.root && (again || copied && self.root != root) {
             // The sender cannot know yet that this was the last that was missing, or that it had come before.
             self.owe(peer, Table::Entries, Task::Equal, Prefix::ROOT, 0);
         }

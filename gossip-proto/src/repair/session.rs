@@ -133,7 +133,7 @@ impl Session {
         }
     }
 
-    /// Both sides are equal, or the other is gone; else the member has a pause, and all have it when it was so with several.
+    /// Both sides are equal, or the other is gone; else the member has a pause, and whoever shares its bit.
     pub(crate) fn end(&mut self, now: Instant, equal: bool) {
         if let Some(peer) = self.with() {
             self.peer = Link::NONE;
@@ -141,10 +141,8 @@ impl Session {
                 self.pause = PAUSE_MIN;
                 self.paused &= !bit(peer);
             } else {
-                self.paused |= bit(peer);
-                if self.for_all || self.paused.count_ones() >= SEVERAL {
-                    self.paused = u16::MAX;
-                }
+                // Not for all however many refuse what we hold: one may not.
+                self.paused |= if self.for_all { u16::MAX } else { bit(peer) };
                 self.paused_until = now.plus(u64::from(self.pause) * 1_000_000);
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
             }
@@ -192,7 +190,7 @@ const FUTILE_MAX: u8 = 16;
 const PAUSE_MIN: u16 = 1;
 const PAUSE_MAX: u16 = 600;
 /// With how many members, by their bits, it led to nothing when there is a pause for all: whatever so many have is refused.
-const SEVERAL: u32 = 4;
+const SEVERAL: u32 = 16;
 /// So often is asked again without waiting any longer.
 const SOON: u8 = 2;
 /// A turn: at least so long, in µs, and so many waits for an answer, in which a thousand differences are found and sent.
@@ -227,16 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_for_one_and_after_several_for_all() {
+    fn a_pause_is_for_whom_it_was_in_vain_with() {
         let [_, mut session, _] = Session::ALL;
         let mut now = in_vain(&mut session, at(0), 1);
         session.begin(now, 1, 0);
         assert_eq!(session.with(), None, "it has a pause");
-        for peer in 2..=4 {
+        for peer in 2..=8 {
             now = in_vain(&mut session, now, peer);
         }
         session.begin(now, 9, 0);
-        assert_eq!(session.with(), None, "whatever so many have is refused");
+        assert_eq!(session.with(), Some(9), "one may not refuse what so many do");
+        session.end(now, false);
+        for peer in 10..=16 {
+            now = in_vain(&mut session, now, peer);
+        }
+        session.begin(now, 17, 0);
+        assert_eq!(session.with(), None, "bits are few");
         session.resume();
         session.begin(now, 1, 0);
         assert_eq!(session.with(), Some(1), "something has changed");

@@ -128,3 +128,25 @@ fn writes_go_on_meanwhile() {
     assert!(net.run_to(60 * SECOND, |net| net.roots_agree()));
     assert_eq!(held(&net, fresh), 2_100);
 }
+
+/// A few entries come with the first comparison, at once: no other wait stands before it.
+#[test]
+fn a_newcomer_holds_a_small_state_within_100_ms() {
+    for (nodes, keys) in [(1, 1), (2, 5), (5, 30)] {
+        for seed in 1..=20 {
+            let mut net = Network::new(seed);
+            for node in 0..nodes {
+                net.add_node(Config::lan("newcomer"));
+                net.join(node, 0);
+            }
+            net.run_for(5 * SECOND);
+            for key in 0..keys {
+                net.with(0, |node, now| node.put(now, &[key], b"value", PutOptions::new())).unwrap();
+            }
+            net.run_for(10 * SECOND);
+            let newcomer = net.add_node(Config::lan("newcomer"));
+            net.join(newcomer, 0);
+            assert!(net.run_to(SECOND / 10, |net| net.roots_agree()), "{nodes} nodes, seed {seed}");
+        }
+    }
+}

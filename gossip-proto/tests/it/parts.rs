@@ -176,6 +176,25 @@ fn values_that_join_are_left_to_those_who_can_join_them() {
     }
 }
 
+/// Two who can hold siblings agree on them, however often a comparison with the four others is in vain.
+#[test]
+fn two_who_can_hold_siblings_agree_among_those_who_cannot() {
+    for seed in 0..60 {
+        let mut net = swarm(seed, 6, 4, SIBLINGS);
+        for node in 0..6 {
+            put(&mut net, node, "register", &[node as u8]);
+            let added = net.with(node, |node, now| node.set_add(now, b"set", b"element"));
+            let siblings = PutOptions::new().kind(Kind::Siblings);
+            let written = net.with(node, |node, now| node.put(now, b"siblings", &[node.id().0 as u8], siblings));
+            assert!(node < 4 || added.is_ok() && written.is_ok(), "seed {seed}: node {node}");
+        }
+        let both = |net: &mut Network| {
+            (4..6).all(|node| net.node(node).unwrap().get(b"siblings").is_some_and(|entry| entry.siblings() == 1))
+        };
+        assert!(net.run_to(60 * SECOND, both), "seed {seed}");
+    }
+}
+
 /// Who holds one value of each entry leaves those of several to others, registers upon which they are written among them;
 /// all else it has.
 #[test]
