@@ -189,8 +189,6 @@ const FUTILE_MAX: u8 = 16;
 /// The pauses of rule R6, in seconds.
 const PAUSE_MIN: u16 = 1;
 const PAUSE_MAX: u16 = 600;
-/// With how many members, by their bits, it led to nothing when there is a pause for all: whatever so many have is refused.
-const SEVERAL: u32 = 16;
 /// So often is asked again without waiting any longer.
 const SOON: u8 = 2;
 /// A turn: at least so long, in µs, and so many waits for an answer, in which a thousand differences are found and sent.
