@@ -244,7 +244,7 @@ impl<'a> Lanes<'a> {
         let wait = self.took.saturating_mul(2).min(retry);
         let late = |lane: &&mut Lane| {
             let age = asked.wrapping_sub(lane.asked);
-            let passed = ended && lane.to as usize == from && age >= LATE && age < u16::MAX / 2;
+            let passed = ended && lane.to as usize == from && (LATE..u16::MAX / 2).contains(&age);
             lane.state == State::Asked && (passed || lane.since.plus(wait) <= now)
         };
         for lane in self.lanes.iter_mut().take(used).filter(late) {
