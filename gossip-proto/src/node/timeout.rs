@@ -346,12 +346,14 @@ impl Node<'_> {
         if table == Table::Entries && self.session(table).tries() == 0 {
             self.exchange.reset();
         }
+        let first = self.session(table).is_fresh();
         let tries = if table == Table::Members { TRIES } else { TRIES_ENTRIES };
         if let Step::Ask(mut ix) = self.session(table).timeout(now, retry, own ^ theirs, tries) {
             self.stats.sessions += 1;
-            if table == Table::Members {
+            if table == Table::Members && (!first || self.members.hot().1 > 0) {
                 // Everybody's view should be the same, so each question goes to somebody else: while a swarm starts, two
-                // nodes that compared until they were equal would learn nothing from the others.
+                // nodes that compared until they were equal would learn nothing from the others. Once there is no news the
+                // first goes to who differed: it may be the only one, and lack what all others have.
                 let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
                 ix = self.members.peer(position).unwrap_or(ix);
                 self.session(table).ask(ix);

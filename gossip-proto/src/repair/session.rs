@@ -175,6 +175,11 @@ impl Session {
         self.peer.get()
     }
 
+    /// Whether the other side was not asked yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.next <= now
     }

@@ -69,6 +69,17 @@ fn storm() {
     assert!(report.contact_bytes.is_some_and(|n| n > 40 * 100) && report.contact_queue_max >= Some(40), "{report:?}");
 }
 
+/// Whoever missed the news of one is found by whom it compares with, at once: not when its turn comes to ask.
+#[test]
+fn after_a_storm_nobody_is_left_out_for_long() {
+    for seed in [3, 5, 10] {
+        let mut spec = Spec::new(Scenario::Storm).nodes(64).seed(seed);
+        spec.joiners = 100;
+        let report = run(&spec, &mut |_| ());
+        assert!(report.all_know_s.is_some_and(|time| time <= 2.0), "{:?} s: {}", report.all_know_s, spec.command());
+    }
+}
+
 #[test]
 fn poison() {
     let report = report(Scenario::Poison, |spec| spec.seconds = Some(20));
