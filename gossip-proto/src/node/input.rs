@@ -4,9 +4,10 @@ use super::{Direct, Errand, Lifecycle, Node};
 use crate::addr::{Addr, NodeId};
 use crate::error::Rejected;
 use crate::membership::{MemberSlot, MemberState, newer, plausible};
-use crate::repair::{Row, Task};
+use crate::repair::{Chore, Row, Task};
 use crate::slab::Ix;
 use crate::slab::index::{Key, Prefix};
+use crate::slab::sketch::Short;
 use crate::state::{Kind, Outcome, Refused};
 use crate::stats::Count;
 use crate::time::Instant;
@@ -309,9 +310,17 @@ impl Node<'_> {
             Outcome::Stale => {
                 self.stats.entries_known += 1;
                 let key = self.store.key_hash(merged.slot);
-                // An answer to a copy is one, too: no news.
-                let task = if context.copies { Task::Copy } else { Task::Send };
-                self.owe_key(context.reply, Table::Entries, task, key);
+                match context.reply {
+                    // What is being checked was lost before: it goes twice.
+                    Some(peer) if context.copies && self.exchange.is_checking(peer) => {
+                        self.add_chore(peer, Chore::Send(Short::of(key)), true);
+                    }
+                    // An answer to a copy is one, too: no news.
+                    _ => {
+                        let task = if context.copies { Task::Copy } else { Task::Send };
+                        self.owe_key(context.reply, Table::Entries, task, key);
+                    }
+                }
             }
         }
     }

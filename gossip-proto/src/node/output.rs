@@ -44,8 +44,8 @@ pub(super) struct Filling<'b> {
     pub(super) rows_left: usize,
     /// Whether it is to go without any message, for what its header says.
     pub(super) bare: bool,
-    /// Whether what an exchange of sketches found is in it: the second time goes in another.
-    pub(super) chores: bool,
+    /// Whether something is in it that is said twice: the second time goes in another.
+    pub(super) twice: bool,
     /// The window that was last written as an offer.
     pub(super) offered: Option<usize>,
     /// How long it was with nothing but the floor, which goes first in each to whom has missed it.
@@ -104,7 +104,7 @@ impl Node<'_> {
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
                 bare: false,
-                chores: false,
+                twice: false,
                 offered: None,
                 floor: 0,
             };

@@ -98,7 +98,7 @@ impl Node<'_> {
                     limit,
                 )
             }
-            Task::Open { at } => return self.fill_open(filling, row, at, limit),
+            Task::Open { at, said } => return self.fill_open(filling, row, (at, said), limit),
             Task::Items { salt } => {
                 let digests = self.tree(table, filling.to.slot).items(row.prefix(), salt);
                 let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
@@ -119,16 +119,25 @@ impl Node<'_> {
     }
 
     /// Asks about all parts that are known to differ.
-    fn fill_open(&self, filling: &mut Filling<'_>, row: Row, mut at: u16, mut limit: usize) -> Rest {
+    fn fill_open(&self, filling: &mut Filling<'_>, row: Row, (mut at, said): (u16, u8), mut limit: usize) -> Rest {
+        if said > 0 && filling.twice {
+            return Rest::More(row);
+        }
         let tree = self.tree(row.table(), filling.to.slot);
         while let Some(part) = self.exchange.part(at.into()) {
             let Some(used) = push_part(filling, &tree, row.table(), part, None, self.salt(), limit) else {
-                return Rest::More(row.to_do(Task::Open { at }));
+                return Rest::More(row.to_do(Task::Open { at, said }));
             };
+            filling.twice = true;
             limit -= used;
             at += 1;
         }
-        Rest::Done
+        // Something of it was lost before: at 30 % loss each way, one of three comes and is answered in 87 of 100 cases.
+        if said + 1 >= TIMES || at > OFTEN_MAX {
+            Rest::Done
+        } else {
+            Rest::More(row.to_do(Task::Open { at: 0, said: said + 1 }))
+        }
     }
 
     fn fill_closer(
@@ -241,5 +250,8 @@ fn push_part(
 
 /// In one of so many quiet rounds the digest of the entries takes the place of that of the members.
 const ENTRIES_TURN: u16 = 8;
+/// How often it is asked at once about parts that differ, if they are no more than so many: some six datagrams full.
+const TIMES: u8 = 3;
+const OFTEN_MAX: u16 = 256;
 /// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
 const PASSED_MAX: usize = 4096;

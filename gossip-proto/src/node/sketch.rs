@@ -21,11 +21,18 @@ impl Node<'_> {
         let held = self.store.index().root(self.store.cells()).count;
         let by_sketch = table == Table::Entries && self.config.repair == Repair::Sketch && held > 0;
         let theirs = self.members.get(ix).map_or(0, |slot| slot.root);
+        // What was lost is more likely a part of the way than where it began.
+        let go_on = table == Table::Entries && self.session(table).tries() <= GO_ON_TRIES;
+        if go_on && self.exchange.may_be_equal(self.root) {
+            let at = self.now.plus(self.retry(ix) / 2);
+            self.session(table).ask_more(at);
+            return self.owe(Some(ix), table, Task::More { first: 0, end: 0 }, Prefix::ROOT, 0);
+        }
+        if go_on && self.exchange.ask_again() {
+            return self.owe(Some(ix), table, Task::Open { at: 0, said: 0 }, Prefix::ROOT, 0);
+        }
         if !by_sketch || !self.exchange.is_hopeful() || !self.is_whole_with(ix) {
-            // What was lost is more likely a part of the way than where it began.
-            let go_on = table == Table::Entries && self.session(table).tries() <= GO_ON_TRIES;
-            let task = if go_on && self.exchange.ask_again() { Task::Open { at: 0 } } else { Task::Digests };
-            return self.owe(Some(ix), table, task, Prefix::ROOT, 0);
+            return self.owe(Some(ix), table, Task::Digests, Prefix::ROOT, 0);
         }
         match self.exchange.again((ix, theirs, self.root)) {
             Again::Chores => return self.owe(Some(ix), table, Task::Chores, Prefix::ROOT, 0),
@@ -60,6 +67,13 @@ impl Node<'_> {
     pub(super) fn take_sketch(&mut self, context: &Context, message: &Sketch<'_>) {
         let Some(peer) = context.reply else { return };
         self.session_heard(context, Table::Entries);
+        if let Sketch::More { end: 0, .. } = *message {
+            // It asks whether anything still differs. If so, its next question is on the way.
+            if context.root == self.root {
+                self.owe(Some(peer), Table::Entries, Task::Equal, Prefix::ROOT, 0);
+            }
+            return;
+        }
         if !sketch::POSSIBLE {
             return self.answer_by_digests(context, peer);
         }
@@ -158,18 +172,19 @@ impl Node<'_> {
         if !sketch::POSSIBLE {
             return;
         }
-        self.exchange.heard_marks(peer, topic, keys);
+        self.exchange.heard_marks(peer, topic, keys, self.stats.datagrams_in as u32);
         for key in keys.chunks_exact(MARKED_LEN) {
-            let &[a, b, c, theirs] = key else { break };
-            let key = Short::from_parts(topic, [a, b, c]);
-            let ours = self.weigh(key);
-            if mark(ours) != theirs {
-                // Of what both have, one is older: which, only versions tell.
-                if theirs > 0 {
-                    self.add_chore(peer, Chore::Want(key), true);
-                }
+            let &[a, b, c, d, e] = key else { break };
+            let (key, theirs) = (Short::from_parts(topic, [a, b, c]), u16::from_le_bytes([d, e]));
+            let ours = mark(self.weigh(key));
+            if ours != theirs {
+                // Of what both have, one is older: if it is ours, the other answers with its own. Weights are odd: of one item
+                // and two it answers nothing.
                 if ours > 0 {
                     self.add_chore(peer, Chore::Send(key), true);
+                }
+                if theirs > 0 && (ours == 0 || (ours ^ theirs) & 1 == 1) {
+                    self.add_chore(peer, Chore::Want(key), true);
                 }
             }
         }
@@ -189,7 +204,7 @@ impl Node<'_> {
         }
     }
 
-    fn add_chore(&mut self, peer: usize, chore: Chore, twice: bool) {
+    pub(super) fn add_chore(&mut self, peer: usize, chore: Chore, twice: bool) {
         self.release_list(peer);
         if self.exchange.add(peer, chore, twice) {
             self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0);
@@ -254,7 +269,12 @@ impl Node<'_> {
             let Self { exchange, store, .. } = self;
             let weigh = |key: Short| store.weigh(key);
             let Some((topic, keys, next)) = exchange.marked(row.to(), at.into(), max.max(1), weigh) else {
-                return Rest::Done;
+                if at > 0 {
+                    return Rest::Done;
+                }
+                // All that was found has come: something else differs.
+                exchange.is_told();
+                return self.fill_sketch(filling, row.to_do(Task::Sketch), limit);
             };
             let have = Message::Sketch(Sketch::Have { topic, keys: Many::Held(keys) });
             let Some(used) = filling.push(&have, false, limit) else {
@@ -265,10 +285,10 @@ impl Node<'_> {
     }
 
     fn fill_chores(&mut self, filling: &mut Filling<'_>, row: Row, mut limit: usize) -> Rest {
-        if self.exchange.is_second() && filling.chores {
+        if self.exchange.is_second() && filling.twice {
             return Rest::More(row);
         }
-        if let Some((topic, (first, last), keys)) = self.exchange.differing(row.to()) {
+        while let Some((topic, (first, last), keys)) = self.exchange.differing(row.to()) {
             let differ = Message::Sketch(Sketch::Differ { topic, first, last, keys: Many::Held(keys) });
             let used = filling.push(&differ, false, limit);
             if used.is_none() && limit < usize::MAX {
@@ -291,7 +311,7 @@ impl Node<'_> {
             };
             let Some(used) = used else { return Rest::More(row) };
             limit = limit.saturating_sub(used);
-            filling.chores = true;
+            filling.twice = true;
             self.exchange.done(done);
             if self.exchange.is_second() {
                 return Rest::More(row);
@@ -350,7 +370,7 @@ impl Node<'_> {
 }
 
 /// How many questions go on where the last differences were; those that follow begin from the front.
-const GO_ON_TRIES: u8 = 3;
+const GO_ON_TRIES: u8 = 4;
 /// What a message with cells takes besides them at most: mark 1, tags 2, first and end 6, length 3.
 const CELLS_HEAD_MAX: usize = 12;
 /// What a question for cells takes at most.

@@ -41,8 +41,8 @@ pub(crate) enum Task {
     Root,
     /// Digests of the sixteen parts under the prefix.
     Digests,
-    /// The same for each part that is known to differ, from the one with this number on.
-    Open { at: u16 },
+    /// The same for each part that is known to differ, from the one with this number on, after it was said so often.
+    Open { at: u16, said: u8 },
     /// For each of these parts: digests of its own parts, or a list of its items if they are few.
     Closer { parts: u16, salt: u16 },
     /// The list of all items under the prefix, in answer to another list.

@@ -115,6 +115,11 @@ impl Session {
         Step::Ask(peer)
     }
 
+    /// The question was a small one, and the next follows soon if it is not answered.
+    pub(crate) fn ask_more(&mut self, at: Instant) {
+        self.next = at;
+    }
+
     /// Another member is asked in place of the one so far.
     pub(crate) fn ask(&mut self, peer: usize) {
         self.peer = Link::to(peer);

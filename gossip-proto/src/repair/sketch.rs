@@ -7,6 +7,7 @@
 use crate::slab::Slice;
 use crate::slab::index::Prefix;
 use crate::slab::sketch::{self, CELLS, Cell, Found, Short, WEIGHT_MAX};
+use crate::wire::MARKED_LEN;
 
 /// Both sides of an exchange: cells that were asked for, and what another is owed.
 #[derive(Debug)]
@@ -32,11 +33,27 @@ pub(crate) struct Exchange<'a> {
     kept_len: usize,
     repeats: u8,
     checked: bool,
-    /// Of whom, and of which topic and keys of it, marks have come that are not answered.
-    told: Option<(usize, u16, (u32, u32))>,
-    /// How many parts in which digests differed stand in `work`, while there is no list.
+    /// Of which keys marks have come that are not answered, in the order in which they came.
+    told: heapless::Vec<Told, TOLD_MAX>,
+    /// How many parts in which digests differed stand in `work`, while there is no list; and our root when they were last
+    /// asked about.
     #[cfg(feature = "alloc")]
     parts: usize,
+    #[cfg(feature = "alloc")]
+    asked_at: u32,
+}
+
+/// Keys of which a member told what it has of them.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    by: usize,
+    topic: u16,
+    first: u32,
+    last: u32,
+    /// Where those that differ begin in the list.
+    start: usize,
+    /// The number of the datagram: what comes in one is of one piece.
+    of: u32,
 }
 
 /// What to do about a key.
@@ -90,9 +107,11 @@ impl<'a> Exchange<'a> {
             kept_len: 0,
             repeats: 0,
             checked: false,
-            told: None,
+            told: heapless::Vec::new(),
             #[cfg(feature = "alloc")]
             parts: 0,
+            #[cfg(feature = "alloc")]
+            asked_at: 0,
         }
     }
 
@@ -107,7 +126,6 @@ impl<'a> Exchange<'a> {
     pub(crate) fn differs(&mut self, part: Prefix) {
         // A list that is kept stands in the same place.
         if self.kept.is_none() && part.len() <= OPEN_DEPTH_MAX {
-            self.retain(|other, _| other == part || !other.contains(part.first()) || other.len() > part.len());
             let known = self.open().any(|(other, _)| other == part);
             if let Some(place) = self.work.get_mut(self.parts).filter(|_| !known) {
                 *place = pack_part(part, 0);
@@ -129,6 +147,13 @@ impl<'a> Exchange<'a> {
         self.retain(|_, asked| asked < ASKED_MAX);
         self.work.iter_mut().take(self.parts).for_each(|part| *part += 1);
         self.parts > 0
+    }
+
+    /// Whether there are so many of those that it is worth to ask first whether anything differs at all, since what came
+    /// has made `root` of ours another one.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn may_be_equal(&mut self, root: u32) -> bool {
+        self.kept.is_none() && self.parts > SMALL && core::mem::replace(&mut self.asked_at, root) != root
     }
 
     /// The part with this number of those.
@@ -163,6 +188,11 @@ impl<'a> Exchange<'a> {
 
     #[cfg(not(feature = "alloc"))]
     pub(crate) fn ask_again(&mut self) -> bool {
+        false
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    pub(crate) fn may_be_equal(&mut self, _: u32) -> bool {
         false
     }
 
@@ -232,7 +262,8 @@ impl<'a> Exchange<'a> {
             return Gathered::Waiting;
         }
         (self.to, self.len, self.done, self.passes) = (Some(peer), 0, 0, 0);
-        (self.kept, self.told) = (None, None);
+        self.kept = None;
+        self.told.clear();
         let (list, len) = (&mut self.list, &mut self.len);
         let is_true = |found: Found| is_plausible(found, weigh(found.key));
         let solved = sketch::decode(work, is_true, |found| {
@@ -257,9 +288,11 @@ impl<'a> Exchange<'a> {
         work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
         let after = sketch::cells_after(work);
         if end < self.theirs.len() && after <= MORE_MAX {
-            // The list is made anew with those that follow.
+            // The list is made anew with those that follow: if the question for them is lost, they are missing.
             (self.len, self.to) = (0, None);
-            return Gathered::More(end as u16, after.min(self.theirs.len()) as u16);
+            self.end = after.min(self.theirs.len());
+            self.theirs.get_mut(end..self.end).unwrap_or_default().fill(ABSENT);
+            return Gathered::More(end as u16, self.end as u16);
         }
         self.failed();
         Gathered::Failed
@@ -270,6 +303,8 @@ impl<'a> Exchange<'a> {
     pub(crate) fn again(&mut self, with: (usize, u32, u32)) -> Again {
         let is_free = self.to.is_none_or(|to| to == with.0);
         let Some(kept) = self.kept.filter(|kept| kept.0 == with.0 && is_free && self.repeats > 0) else {
+            // As often as it was told, it is told no more.
+            self.kept = self.kept.filter(|kept| kept.0 != with.0);
             return Again::Compare;
         };
         if self.to.is_some() {
@@ -284,6 +319,7 @@ impl<'a> Exchange<'a> {
         self.list.iter_mut().zip(kept).for_each(|(to, chore)| *to = *chore);
         self.list.get_mut(..self.kept_len).unwrap_or_default().sort_unstable();
         (self.to, self.len, self.done) = (Some(with.0), self.kept_len, 0);
+        self.told.clear();
         Again::Chores
     }
 
@@ -316,6 +352,11 @@ impl<'a> Exchange<'a> {
         Some((topic?, self.theirs.get(..len)?, next))
     }
 
+    /// Of what was found there is nothing left to tell.
+    pub(crate) fn is_told(&mut self) {
+        self.kept = None;
+    }
+
     /// Whether what a member asks for may be lost, since something was.
     pub(crate) fn is_checking(&self, peer: usize) -> bool {
         self.checked && self.kept.is_some_and(|kept| kept.0 == peer)
@@ -346,29 +387,34 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The other has told what it has of these keys, with a mark each: what differs comes next.
-    pub(crate) fn heard_marks(&mut self, peer: usize, topic: u16, keys: &[u8]) {
+    /// The other has told in datagram `of` what it has of these keys, with a mark each: what differs comes next.
+    pub(crate) fn heard_marks(&mut self, peer: usize, topic: u16, keys: &[u8], of: u32) {
         let own = |key: Option<&[u8]>| match key {
-            Some(&[a, b, c, _]) => Some(u32::from_le_bytes([a, b, c, 0])),
+            Some(&[a, b, c, ..]) => Some(u32::from_le_bytes([a, b, c, 0])),
             _ => None,
         };
-        let mut keys = keys.chunks_exact(4);
-        let first = own(keys.next());
-        // What is owed of another answer would be taken for a part of this one.
-        if let Some(first) = first.filter(|_| self.to.is_none()) {
-            self.told = Some((peer, topic, (first, own(keys.next_back()).unwrap_or(first))));
+        let mut keys = keys.chunks_exact(MARKED_LEN);
+        let Some(first) = own(keys.next()).filter(|_| self.to.is_none_or(|to| to == peer)) else { return };
+        let last = own(keys.next_back()).unwrap_or(first);
+        self.told.retain(|told| told.by == peer);
+        match self.told.last_mut() {
+            Some(told) if (told.topic, told.of) == (topic, of) && told.last < first => told.last = last,
+            _ => drop(self.told.push(Told { by: peer, topic, first, last, start: self.len, of })),
         }
     }
 
-    /// Which keys of what a member told differ, if it was not told yet.
+    /// Which keys of what a member told first differ.
     pub(crate) fn differing(&self, to: usize) -> Option<(u16, (u32, u32), &[u64])> {
-        let (_, topic, range) = self.told.filter(|told| told.0 == to)?;
-        Some((topic, range, if self.to == Some(to) { self.list.get(..self.len)? } else { &[] }))
+        let told = self.told.first().filter(|told| told.by == to)?;
+        let end = self.told.get(1).map_or(self.len, |next| next.start);
+        Some((told.topic, (told.first, told.last), self.list.get(told.start..end)?))
     }
 
     /// That was said.
     pub(crate) fn answered(&mut self) {
-        self.told = None;
+        if !self.told.is_empty() {
+            self.told.remove(0);
+        }
     }
 
     /// Adds a chore for a member, to be done `twice` if something was lost; false if there is no room, or another one is
@@ -377,7 +423,11 @@ impl<'a> Exchange<'a> {
         if !sketch::POSSIBLE || self.to.is_some_and(|served| served != to) {
             return false;
         }
-        let Some(place) = self.list.get_mut(self.len) else { return false };
+        let Some(place) = self.list.get_mut(self.len) else {
+            // What differs is not all in it.
+            self.told.clear();
+            return false;
+        };
         *place = chore.pack();
         (self.to, self.len, self.passes) = (Some(to), self.len + 1, if twice { 2 } else { 0 });
         true
@@ -434,6 +484,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn drop_list(&mut self, peer: usize) {
         if self.to == Some(peer) {
             (self.to, self.len, self.done) = (None, 0, 0);
+            self.told.clear();
         }
     }
 
@@ -476,8 +527,8 @@ pub(crate) fn chores(found: Found, ours: i32) -> [Option<Chore>; 2] {
 }
 
 /// What stands for the items of a key: equal marks mostly mean equal items.
-pub(crate) fn mark(weight: i32) -> u8 {
-    if weight == 0 { 0 } else { (weight >> 1) as u8 | 0x80 }
+pub(crate) fn mark(weight: i32) -> u16 {
+    weight as u16
 }
 
 /// A part in which digests differ, and how often it was asked about since: of the topic 32 bits, of the keys 24.
@@ -506,8 +557,13 @@ const REPEATS_MAX: u8 = 8;
 /// How long a part's prefix is at most, to be remembered; and how often one is asked about in vain.
 #[cfg(feature = "alloc")]
 const OPEN_DEPTH_MAX: u8 = 56;
+/// As many parts as a datagram asks about.
+#[cfg(feature = "alloc")]
+const SMALL: usize = 32;
 #[cfg(feature = "alloc")]
 const ASKED_MAX: u64 = 3;
+/// Of how many runs of keys is remembered that they were told: what finds no room is told again.
+const TOLD_MAX: usize = if sketch::POSSIBLE { 8 } else { 0 };
 /// The bits of a key besides its topic.
 const OWN_BITS: u64 = (1 << 24) - 1;
 /// What four items of one key count at most.
@@ -569,10 +625,7 @@ mod tests {
         assert_eq!(exchange.wanted(7, 100).len(), 5);
         exchange.done(8);
         // Something has come: what we have now, but for what we asked for and have; not for ever.
-        for _ in 1..REPEATS_MAX {
-            assert_eq!(exchange.again((7, 1, 3)), Again::Check);
-        }
-        assert_eq!(exchange.again((7, 1, 3)), Again::Compare);
+        assert_eq!(exchange.again((7, 1, 3)), Again::Check);
         let lacks_one = |key: Short| i32::from(exchange_lacks(key)) * 5;
         let (_, marked, next) = exchange.marked(7, 0, 100, lacks_one).unwrap();
         assert_eq!((marked.len(), next), (4, 8), "one that we lack, three that we have");
@@ -593,13 +646,108 @@ mod tests {
         assert_eq!(exchange.marked(7, 0, 100, |_| 0).unwrap().1.len(), 4);
         exchange.narrow(8, 0, (0, u32::MAX), &[]);
         assert_eq!(exchange.marked(7, 0, 100, |_| 0).unwrap().1.len(), 4);
+        for _ in 2..REPEATS_MAX {
+            assert_eq!(exchange.again((7, 1, 3)), Again::Check);
+        }
+        assert!(exchange.marked(7, 0, 100, |_| 0).is_some());
+        let mut exhausted = all_solved();
+        for _ in 0..REPEATS_MAX {
+            assert_eq!(exhausted.again((7, 1, 3)), Again::Check);
+        }
+        assert_eq!(exhausted.again((7, 1, 3)), Again::Compare);
+        assert_eq!(exhausted.marked(7, 0, 100, |_| 0), None, "it is told no more");
         exchange.narrow(7, 0, (0, u32::MAX), &[]);
         assert_eq!(exchange.marked(7, 0, 100, |_| 0), None);
+        assert_eq!(exchange.again((7, 1, 3)), Again::Compare);
+    }
+
+    /// Has found what differs, and said it once.
+    fn all_solved() -> Exchange<'static> {
+        let (ours, theirs, mut exchange) = (sketch_of(0..0), sketch_of(3..10), exchange());
+        let cells = theirs[..40].iter().copied();
+        assert_eq!(exchange.take((7, 1), 0, 40, cells, (&ours, 2), |_| 0), Gathered::Solved);
+        exchange.done(7);
+        exchange
     }
 
     /// All keys but the eighth.
     fn exchange_lacks(key: Short) -> bool {
         key != Short::of(Key::new(1, 7u64.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    /// Cells that were asked for are missing until they come, also when the question was lost.
+    #[test]
+    fn cells_asked_for_are_missing() {
+        let (ours, theirs, mut exchange) = (sketch_of(0..5), sketch_of(100..140), exchange());
+        let first = theirs[..16].iter().copied();
+        let Gathered::More(16, end) = exchange.take((1, 1), 0, 16, first, (&ours, 2), |_| 0) else { panic!() };
+        assert_eq!(exchange.gap(0), Some((16, end)));
+        assert_eq!(exchange.gap(end.into()), None);
+    }
+
+    fn marks(keys: &[u8]) -> Vec<u8> {
+        keys.iter().flat_map(|key| [*key, 0, 0, 1, 0]).collect()
+    }
+
+    /// What one datagram tells in several messages is answered as one, since nothing between them is lost; what several
+    /// tell, or of several topics, one by one. What does not all fit in the list is not answered at all.
+    #[test]
+    fn what_was_told_is_answered_run_by_run() {
+        let mut exchange = exchange();
+        let differs = |key: u8, topic| Chore::Send(Short::from_parts(topic, [key, 0, 0]));
+        exchange.heard_marks(3, 9, &marks(&[1, 2]), 100);
+        exchange.heard_marks(3, 9, &marks(&[4, 7]), 100);
+        assert!(exchange.add(3, differs(7, 9), true));
+        exchange.heard_marks(3, 10, &marks(&[5, 6]), 100);
+        assert!(exchange.add(3, differs(5, 10), true) && exchange.add(3, differs(6, 10), true));
+        exchange.heard_marks(3, 10, &marks(&[8]), 101);
+        assert_eq!(exchange.differing(4), None);
+        for (topic, range, keys) in [(9, (1, 7), 1), (10, (5, 6), 2), (10, (8, 8), 0)] {
+            let answer = exchange.differing(3).map(|(topic, range, keys)| (topic, range, keys.len()));
+            assert_eq!(answer, Some((topic, range, keys)));
+            exchange.answered();
+        }
+        assert_eq!(exchange.differing(3), None);
+        exchange.heard_marks(3, 9, &marks(&[1]), 102);
+        while exchange.add(3, differs(1, 9), true) {}
+        assert_eq!(exchange.differing(3), None);
+        for topic in 0..100 {
+            exchange.heard_marks(3, topic, &marks(&[1]), 103);
+        }
+        let answers = (0..100).take_while(|_| {
+            let told = exchange.differing(3).is_some();
+            exchange.answered();
+            told
+        });
+        assert_eq!(answers.count(), TOLD_MAX);
+    }
+
+    /// A part stays open though some of it was told in closer detail: the rest of that may have been lost.
+    #[test]
+    #[cfg(feature = "alloc")]
+    fn a_part_stays_open_beside_what_is_known_of_it() {
+        let mut exchange = exchange();
+        let whole = Prefix::of(Key::new(1, 0), 36);
+        for part in [whole, whole.child(3), whole.child(5), whole.child(3)] {
+            exchange.differs(part);
+        }
+        assert!(exchange.ask_again());
+        let open: Vec<Prefix> = (0..9).map_while(|at| exchange.part(at)).collect();
+        assert_eq!(open, [whole, whole.child(5), whole.child(3)]);
+        // Few are asked about at once; before many, whether what came was all.
+        assert!(!exchange.may_be_equal(7));
+        for n in 0..SMALL as u64 {
+            exchange.differs(Prefix::of(Key::new(2, n << 44), 52));
+        }
+        assert_eq!([7, 7, 8].map(|root| exchange.may_be_equal(root)), [true, false, true]);
+        exchange.parts = 3;
+        // What does not differ any more gives no answer.
+        for _ in 1..ASKED_MAX {
+            exchange.differs(whole.child(3));
+            assert!(exchange.ask_again());
+        }
+        assert!(exchange.ask_again());
+        assert_eq!((exchange.part(0), exchange.part(1)), (Some(whole.child(3)), None));
     }
 
     /// Cells that never come out: more are asked for up to the end, then digests.

@@ -139,7 +139,7 @@ pub(crate) enum Sketch<'a> {
         #[serde(borrow)]
         cells: Many<'a, CELL_LEN>,
     },
-    /// Asks for cells.
+    /// Asks for cells; for none, to hear whether the roots are equal by now: if they are not, there is no answer.
     More { first: u16, end: u16 },
     /// Asks for all entries with these keys, three bytes each besides those of the topic.
     Want {
@@ -148,7 +148,7 @@ pub(crate) enum Sketch<'a> {
         #[serde(borrow)]
         keys: Many<'a, KEY_LEN>,
     },
-    /// What the sender has of these keys, found to differ before: three bytes of each, and a mark of its items, 0 for none.
+    /// What the sender has of these keys, found to differ before: three bytes of each, and two of a mark of its items, 0 for none.
     /// Who has others sends them or asks, and says first which they are.
     Have {
         #[serde(with = "postcard::fixint::le")]
@@ -241,7 +241,7 @@ impl<'de: 'a, 'a, const LEN: usize> Deserialize<'de> for Many<'a, LEN> {
 /// The bytes of a key's own in [`Sketch::Want`].
 pub(crate) const KEY_LEN: usize = 3;
 /// The same with a mark, in [`Sketch::Have`].
-pub(crate) const MARKED_LEN: usize = 4;
+pub(crate) const MARKED_LEN: usize = 5;
 
 /// What a node says of a member: all there is to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

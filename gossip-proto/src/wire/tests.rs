@@ -159,8 +159,8 @@ fn golden() -> Vec<(Message<'static>, String)> {
             "1c 03 0102 06 050505050505".into(),
         ),
         (
-            Message::Sketch(Sketch::Have { topic: 0x0201, keys: Many::Wire(&[5; 8]) }),
-            "1c 04 0102 08 0505050505050505".into(),
+            Message::Sketch(Sketch::Have { topic: 0x0201, keys: Many::Wire(&[5; 10]) }),
+            "1c 04 0102 0a 05050505050505050505".into(),
         ),
         (
             Message::Sketch(Sketch::Differ { topic: 0x0201, first: 5, last: 300, keys: Many::Wire(&[5; 3]) }),

@@ -41,9 +41,9 @@ fn a_sketch_costs_bytes_per_difference_and_not_per_entry() {
 /// What was lost is said again from where it was lost: never more than three times the messages that it takes without loss.
 #[test]
 fn a_third_lost_makes_no_more_than_three_times_the_messages() {
-    for (repair, differences, messages) in
-        [(Repair::Sketch, 1, 3), (Repair::Sketch, 10, 4), (Repair::Sketch, 40, 4), (Repair::Merkle, 1, 6)]
-    {
+    let sketch = [(1, 3), (10, 4), (40, 4), (100, 6), (1_000, 6)].map(|(d, messages)| (Repair::Sketch, d, messages));
+    let merkle = [1, 10, 40, 100].map(|d| (Repair::Merkle, d, 6));
+    for (repair, differences, messages) in sketch.into_iter().chain(merkle) {
         for seed in 1..=10 {
             let spec = spec(repair, 20_000, differences, seed).loss_ppm(300_000);
             let taken = repaired(&spec).repair_messages.unwrap();
