@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::hash::hash;
 use crate::settings::Settings;
-use crate::time::micros;
+use crate::time::{SECOND, micros};
 
 /// The parameters of a node. Start from [`Config::lan`] or [`Config::embedded`] and change single fields.
 ///
@@ -356,31 +356,82 @@ impl Config {
     /// # Errors
     /// The first field that is out of its range, with the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let (ms, s, h) = (1_000, 1_000_000, 3_600_000_000);
-        let checks = [
-            ("probe_interval (µs)", micros(self.probe_interval), 10 * ms, h),
-            ("probe_timeout (µs)", micros(self.probe_timeout), ms, micros(self.probe_interval)),
-            ("indirect_probes", self.indirect_probes.into(), 0, 8),
-            ("suspicion_mult", self.suspicion_mult.into(), 1, 20),
-            ("suspicion_max_mult", self.suspicion_max_mult.into(), 1, 20),
-            ("forget_after (µs)", micros(self.forget_after), 60 * s, 365 * 24 * h),
-            ("gossip_interval (µs)", micros(self.gossip_interval), ms, h),
-            ("gossip_interval_max (µs)", micros(self.gossip_interval_max), micros(self.gossip_interval), 24 * h),
-            ("fanout", self.fanout.into(), 1, 16),
-            ("rumor_mult", self.rumor_mult.into(), 1, 20),
-            ("bytes_per_second", self.bytes_per_second.into(), 1_000, u32::MAX.into()),
-            ("datagram_len_max", self.datagram_len_max.into(), 128, 65_507),
-            ("value_len_max", self.value_len_max.into(), 0, if self.has_large() { 1 << 20 } else { 0 }),
-            ("clock_skew_max (µs)", micros(self.clock_skew_max), s, 365 * 24 * h),
-            ("floor_margin (µs)", micros(self.floor_margin), 2 * s, 24 * h),
-            ("horizon (µs)", micros(self.horizon), micros(self.floor_margin), 365 * 24 * h),
+        let values: [u64; RANGES.len()] = [
+            micros(self.probe_interval),
+            micros(self.probe_timeout),
+            self.indirect_probes.into(),
+            self.suspicion_mult.into(),
+            self.suspicion_max_mult.into(),
+            micros(self.forget_after),
+            micros(self.gossip_interval),
+            micros(self.gossip_interval_max),
+            self.fanout.into(),
+            self.rumor_mult.into(),
+            self.bytes_per_second.into(),
+            self.datagram_len_max.into(),
+            self.value_len_max.into(),
+            micros(self.clock_skew_max),
+            micros(self.floor_margin),
+            micros(self.horizon),
         ];
-        checks
-            .iter()
-            .find(|(_, value, min, max)| value < min || value > max)
-            .map_or(Ok(()), |&(field, value, min, max)| Err(ConfigError::Field { field, value, min, max }))
+        for (&Range { field, least, most, time, above, below }, &value) in RANGES.iter().zip(&values) {
+            let other = |place: u8| values.get(usize::from(place)).copied();
+            let min = u64::from(least).max(other(above).unwrap_or(0));
+            let max = u64::from(most) * if time { u64::from(SECOND) } else { 1 };
+            let max = max.min(other(below).unwrap_or(u64::MAX));
+            if value < min || value > max {
+                return Err(ConfigError::Field { field, value, min, max });
+            }
+        }
+        // A simulated node may lack what it was built with.
+        let (value, max) = (self.value_len_max.into(), 0);
+        let lacks = value > max && !self.has_large();
+        if lacks { Err(ConfigError::Field { field: "value_len_max", value, min: 0, max }) } else { Ok(()) }
     }
 }
+
+/// What a field may be: from `least` up to `most`, which is in seconds where it is a time in µs, and no less or more than
+/// the field at another place of the list, if there is one.
+struct Range {
+    field: &'static str,
+    least: u32,
+    most: u32,
+    time: bool,
+    above: u8,
+    below: u8,
+}
+
+impl Range {
+    /// A number.
+    const fn of(field: &'static str, least: u32, most: u32) -> Self {
+        Self { field, least, most, time: false, above: u8::MAX, below: u8::MAX }
+    }
+
+    /// A time in µs of at most so many hours.
+    const fn time(field: &'static str, least: u32, hours: u32) -> Self {
+        Self { time: true, ..Self::of(field, least, hours * 3_600) }
+    }
+}
+
+/// The ranges of all fields, in the order of the fields.
+const RANGES: [Range; 16] = [
+    Range::time("probe_interval (µs)", 10_000, 1),
+    Range { below: 0, ..Range::time("probe_timeout (µs)", 1_000, 1) },
+    Range::of("indirect_probes", 0, 8),
+    Range::of("suspicion_mult", 1, 20),
+    Range::of("suspicion_max_mult", 1, 20),
+    Range::time("forget_after (µs)", 60 * SECOND, 365 * 24),
+    Range::time("gossip_interval (µs)", 1_000, 1),
+    Range { above: 6, ..Range::time("gossip_interval_max (µs)", 1_000, 24) },
+    Range::of("fanout", 1, 16),
+    Range::of("rumor_mult", 1, 20),
+    Range::of("bytes_per_second", 1_000, u32::MAX),
+    Range::of("datagram_len_max", 128, 65_507),
+    Range::of("value_len_max", 0, if cfg!(feature = "large") { 1 << 20 } else { 0 }),
+    Range::time("clock_skew_max (µs)", SECOND, 365 * 24),
+    Range::time("floor_margin (µs)", 2 * SECOND, 24),
+    Range { above: 14, ..Range::time("horizon (µs)", 2 * SECOND, 365 * 24) },
+];
 
 /// Why a node could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

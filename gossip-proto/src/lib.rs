@@ -14,6 +14,7 @@ extern crate std;
 pub mod adapter;
 mod addr;
 mod config;
+mod divide;
 mod error;
 mod event;
 #[cfg(feature = "sim")]

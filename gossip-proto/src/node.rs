@@ -33,6 +33,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::PublishError;
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
+use crate::hash::Hash;
 use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
@@ -176,6 +177,7 @@ pub struct Node<'a> {
     told: Told,
     /// The writer in the versions of this life (rule R2).
     life: u64,
+    config: Settings,
     members: Members<'a>,
     store: Store<'a>,
     envelope: Envelope,
@@ -199,7 +201,6 @@ pub struct Node<'a> {
     rng: Rng,
     stats: Stats,
     clock: Clock,
-    config: Settings,
     budget: Budget,
     sessions: [Session; TABLES],
     floor: Floor,
@@ -268,9 +269,10 @@ impl<'a> Node<'a> {
         storage: impl Into<Storage<'a>>,
         seed: Seed,
     ) -> Result<Self, ConfigError> {
-        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, &config, storage.into(), &seed)?;
-        let mut node = Self::assemble(id, &config, members, store, exchange, lanes, rng);
-        node.root = node.table_digest(Table::Entries) as u32;
+        let storage = storage.into();
+        check(&config, &storage)?;
+        let mut node = Self::assemble(id, &config, storage, &seed);
+        node.open(addr, &config)?;
         Ok(node)
     }
 
@@ -299,23 +301,15 @@ impl<'a> Node<'a> {
         storage: Storage<'a>,
         seed: &Seed,
     ) -> Result<&'p mut Self, ConfigError> {
-        let (members, store, exchange, lanes, rng) = Self::prepare(id, addr, config, storage, seed)?;
-        let node = place.write(Self::assemble(id, config, members, store, exchange, lanes, rng));
-        node.root = node.table_digest(Table::Entries) as u32;
+        check(config, &storage)?;
+        let node = place.write(Self::assemble(id, config, storage, seed));
+        node.open(addr, config)?;
         Ok(node)
     }
 
-    /// What can fail.
-    #[inline(never)]
-    fn prepare(
-        id: NodeId,
-        addr: Addr,
-        config: &Config,
-        storage: Storage<'a>,
-        seed: &Seed,
-    ) -> Result<(Members<'a>, Store<'a>, Exchange<'a>, Lanes<'a>, Rng), ConfigError> {
-        config.validate()?;
-        storage.validate()?;
+    /// Inlined, so that it is made where it goes.
+    #[inline(always)]
+    fn assemble(id: NodeId, config: &Config, storage: Storage<'a>, seed: &Seed) -> Self {
         let Storage {
             members,
             member_cells,
@@ -330,43 +324,19 @@ impl<'a> Node<'a> {
             found,
             lanes,
         } = storage;
-        let capacity = ConfigError::Capacity { table: "members", given: members.len(), min: 2, max: members.len() };
         let mut rng = Rng::new(seed);
-        let mut rank_key = [0; 16];
-        for half in rank_key.chunks_exact_mut(8) {
-            half.copy_from_slice(&rng.secret().to_le_bytes());
-        }
-        let members =
-            Members::new(members, member_cells, member_rows, config.swarm, rank_key, id, addr).ok_or(capacity)?;
+        let rank_key = Hash { h1: rng.secret(), h2: rng.secret() }.as_bytes();
+        let members = Members::new(members, member_cells, member_rows, config.swarm, rank_key);
         #[cfg(feature = "sim")]
         let members = members.with_samples(config.has_sample());
         let hash = StateHash::new(config.swarm.as_bytes());
-        let store = Store::new(entries, entry_cells, entry_rows, bytes, sketch, hash, config);
-        if let Err(min) = store.holds_largest(config) {
-            let given = store.bytes_len();
-            return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
-        }
-        Ok((members, store, Exchange::new(theirs, work, found), Lanes::new(lanes), rng))
-    }
-
-    /// What cannot. Inlined, so that it is made where it goes.
-    #[inline(always)]
-    fn assemble(
-        id: NodeId,
-        config: &Config,
-        members: Members<'a>,
-        store: Store<'a>,
-        exchange: Exchange<'a>,
-        lanes: Lanes<'a>,
-        mut rng: Rng,
-    ) -> Self {
         Self {
             envelope: Envelope { key: config.swarm, own: id },
             stats: Stats::default(),
             now: Instant::ZERO,
             lifecycle: Lifecycle::Alone,
             members,
-            store,
+            store: Store::new(entries, entry_cells, entry_rows, bytes, sketch, hash, config),
             clock: Clock::new(config.clock_skew_max),
             skew: Skew::default(),
             life: rng.secret(),
@@ -387,8 +357,8 @@ impl<'a> Node<'a> {
             shedding: Sheddings::default(),
             pulls: Pulls::default(),
             sessions: Session::ALL,
-            exchange,
-            lanes,
+            exchange: Exchange::new(theirs, work, found),
+            lanes: Lanes::new(lanes),
             first: heapless::Vec::new(),
             wanted: Wanted::default(),
             rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
@@ -418,6 +388,18 @@ impl<'a> Node<'a> {
             since: Instant::ZERO,
             config: Settings::new(config),
         }
+    }
+
+    /// What is in it from the start; fails if what it was given is too small for what it is to hold.
+    #[inline(never)]
+    fn open(&mut self, addr: Addr, config: &Config) -> Result<(), ConfigError> {
+        if let Err(min) = self.store.holds_largest(config) {
+            let given = self.store.bytes_len();
+            return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
+        }
+        self.members.found(self.envelope.own, addr);
+        self.root = self.table_digest(Table::Entries) as u32;
+        Ok(())
     }
 
     /// Takes in a datagram that arrived from `from`. It is mutable since sealed datagrams are opened in place.
@@ -453,6 +435,7 @@ impl<'a> Node<'a> {
 
     /// Takes in a reading of a wall clock: microseconds since 1970 at `now`. Without one the node follows the clocks that
     /// it hears. A reading outside the years 2020 to 2099 is that of a clock that was never set, and is not taken.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn handle_wall_clock(&mut self, now: Instant, unix_micros: u64) {
         let now = self.advance(now);
         self.set_clock(now, unix_micros);
@@ -469,6 +452,7 @@ impl<'a> Node<'a> {
     }
 
     /// The next thing that the application was not told yet.
+    #[cfg_attr(target_os = "none", inline(never))]
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if self.members.take_lagged() | self.store.take_lagged() {
@@ -514,6 +498,7 @@ impl<'a> Node<'a> {
     }
 
     /// When to call [`Node::handle_timeout`] next, perhaps in the past; `None`: never, unless there is input.
+    #[cfg_attr(target_os = "none", inline(never))]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.lifecycle == Lifecycle::Left { None } else { self.next_timeout() }
@@ -524,6 +509,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// Too many contacts, an empty address, or a node that is leaving.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn join(&mut self, now: Instant, contact: Addr) -> Result<(), JoinError> {
         let now = self.advance(now);
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
@@ -542,6 +528,7 @@ impl<'a> Node<'a> {
 
     /// Says farewell to some members, who tell the others; [`Event::Left`] says when that has gone out. Until then the node
     /// must still be polled; afterwards it is silent for ever.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn leave(&mut self, now: Instant) {
         let now = self.advance(now);
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
@@ -751,6 +738,12 @@ impl<'a> Node<'a> {
 
 /// How many errands wait for one another at most; an adapter sends after every datagram, so they hardly ever meet.
 const DIRECT_MAX: usize = 16;
+#[inline(never)]
+fn check(config: &Config, storage: &Storage<'_>) -> Result<(), ConfigError> {
+    config.validate()?;
+    storage.validate()
+}
+
 /// How many rounds of farewells a node says: at 30 % loss and fanout 3, nobody hears one in 2 of 100,000 cases.
 const FAREWELLS: u8 = 3;
 

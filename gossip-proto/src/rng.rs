@@ -44,14 +44,17 @@ pub(crate) struct Rng {
 }
 
 impl Rng {
+    #[inline(never)]
     pub(crate) fn new(seed: &Seed) -> Self {
-        let word = |at: usize| {
-            let byte = |i: usize| u32::from(seed.0[at * 4 + i]);
-            byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24
-        };
+        let (mut words, mut rest) = ([0; 4], &seed.0[..]);
+        for word in &mut words {
+            let Some((bytes, after)) = rest.split_first_chunk() else { break };
+            (*word, rest) = (u32::from_le_bytes(*bytes), after);
+        }
+        let [a, b, c, counter] = words;
         let mut secret = [0; 16];
         secret.copy_from_slice(&seed.0[16..]);
-        let mut rng = Self { state: [word(0), word(1), word(2)], counter: word(3) | 1, secret, drawn: 0 };
+        let mut rng = Self { state: [a, b, c], counter: counter | 1, secret, drawn: 0 };
         // Mixes a poor seed; 12 rounds is the author's figure.
         for _ in 0..12 {
             rng.next();

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use crate::config::{Config, Lifeguard, Merge, Repair, Shares, Spread, SwarmKey};
-use crate::time::micros;
+use crate::time::{SECOND, micros, seconds};
 
 /// The choices that were made. What is not here, a room has.
 #[derive(Clone, Debug)]
@@ -36,13 +36,14 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Of a configuration that is valid: all times fit.
+    #[inline(never)]
     pub(crate) fn new(config: &Config) -> Self {
         let short = |time: Duration| micros(time) as u32;
         Self {
             probe_interval: short(config.probe_interval),
             probe_timeout: short(config.probe_timeout),
             gossip_interval: short(config.gossip_interval),
-            forget_after: micros(config.forget_after).div_ceil(SECOND) as u32,
+            forget_after: seconds(config.forget_after) as u32,
             horizon: config.horizon.as_secs() as u32,
             floor_margin: config.floor_margin.as_secs() as u32,
             bytes_per_second: config.bytes_per_second,
@@ -80,7 +81,7 @@ impl Settings {
     }
 
     pub(crate) fn forget_after(&self) -> u64 {
-        u64::from(self.forget_after) * SECOND
+        u64::from(self.forget_after) * u64::from(SECOND)
     }
 
     /// The configuration that this was made of; what rooms keep of it is handed in, times in µs.
@@ -114,5 +115,3 @@ impl Settings {
         }
     }
 }
-
-const SECOND: u64 = 1_000_000;

@@ -7,6 +7,8 @@ use core::num::NonZero;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
+use crate::divide::quotient;
+
 /// A moment on the caller's monotonic clock, in microseconds since a start of the caller's choice.
 ///
 /// The core never reads a clock: every door takes `now`. An instant that lies before an earlier one is treated as the
@@ -49,6 +51,7 @@ impl Instant {
     }
 
     /// How many microseconds have passed since `earlier`; zero when that lies ahead.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) const fn since(self, earlier: Self) -> u64 {
         self.0.get().saturating_sub(earlier.0.get())
     }
@@ -99,8 +102,16 @@ impl Sub<Instant> for Instant {
 
 /// A duration in whole microseconds; `u64::MAX` when it does not fit.
 #[cfg_attr(target_os = "none", inline(never))]
-pub(crate) const fn micros(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
+pub(crate) fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(quotient(duration.subsec_nanos(), 1_000) as u64)
+}
+
+/// The microseconds of a second, and of a Duration's parts of one.
+pub(crate) const SECOND: u32 = 1_000_000;
+
+/// A duration in seconds, rounded up; what is less than a microsecond does not count.
+pub(crate) fn seconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add((duration.subsec_nanos() >= 1_000).into())
 }
 
 /// A coarse moment for the deadline heaps and the slots: 2^16 µs, so that 32 bits hold nine years of uptime.
@@ -109,16 +120,19 @@ pub(crate) struct Tick(pub(crate) u32);
 
 impl Tick {
     /// The last tick that has begun at `now`.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) const fn at(now: Instant) -> Self {
         Self(clamp(now.as_micros() >> TICK_BITS))
     }
 
     /// The first tick that begins at or after `deadline`: a deadline is never early.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) const fn after(deadline: Instant) -> Self {
         Self(clamp(deadline.0.get().saturating_add((1 << TICK_BITS) - 2) >> TICK_BITS))
     }
 
     /// The instant at which this tick begins.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) const fn instant(self) -> Instant {
         Instant::from_micros((self.0 as u64) << TICK_BITS)
     }

@@ -33,8 +33,9 @@ impl<T> Once<T> {
 extern "C" fn _start() -> ! {
     let config = Config::embedded("thumb");
     let addr = black_box(Addr::NONE);
-    if let Ok(node) = Node::new(NodeId(black_box(1)), addr, config, MEMORY.take(), Seed::new(black_box([1; 32]))) {
-        run(NODE.take().write(node), addr);
+    let (id, seed) = (NodeId(black_box(1)), Seed::new(black_box([0; 32])));
+    if let Ok(node) = Node::new_in(NODE.take(), id, addr, config, MEMORY.take(), seed) {
+        run(node, addr);
     }
     loop {}
 }

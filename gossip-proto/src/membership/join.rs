@@ -3,9 +3,8 @@
 //! Knows: the contacts, and how long the last wait was. Does not know: members.
 //! When full: a further contact is refused, with the limit named.
 
-use core::time::Duration;
-
 use crate::addr::{Addr, NodeId};
+use crate::divide::remainder;
 use crate::error::JoinError;
 
 /// The contacts of a node, kept for life.
@@ -37,16 +36,16 @@ impl Contacts {
         self.held.push((contact, NodeId(0))).map_err(|_| JoinError::TooManyContacts)
     }
 
-    /// How long to wait before the contacts are asked again: doubles from 100 ms to 5 s, guesses that bridge a slow
+    /// How long to wait before the contacts are asked again, in µs: doubles from 100 ms to 5 s, guesses that bridge a slow
     /// start and spare a contact that is down.
-    pub(crate) fn wait(&mut self) -> Duration {
+    pub(crate) fn wait(&mut self) -> u64 {
         self.tries = self.tries.saturating_add(1);
-        Duration::from_millis(100 << self.tries.min(6)).min(Duration::from_secs(5))
+        (100_000 << self.tries.min(6)).min(5_000_000)
     }
 
     /// The next contact in turn.
     pub(crate) fn next(&mut self) -> Option<Contact> {
-        let place = usize::from(self.next) % self.held.len().max(1);
+        let place = remainder(self.next.into(), self.held.len() as u32) as usize;
         self.next = self.next.wrapping_add(1);
         let (addr, id) = *self.held.get(place)?;
         Some(Contact { addr, id: (self.named >> place & 1 == 1).then_some(id) })

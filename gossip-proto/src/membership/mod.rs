@@ -31,6 +31,7 @@ pub use quorum::Quorum;
 pub use slot::MemberState;
 
 use crate::addr::{Addr, NodeId};
+use crate::divide::{divide, quotient};
 use crate::time::{Instant, Tick};
 
 /// A member of the swarm, as this node knows it. The node itself is one.
@@ -100,20 +101,21 @@ pub(crate) fn log10_milli(n: usize) -> u32 {
 
 /// How many times news is passed on in a swarm of `live` members, for a multiplier (memberlist: × ⌈log10(n + 1)⌉).
 pub(crate) fn transmissions(mult: u8, live: usize) -> u8 {
-    let rounds = log10_milli(live + 1).div_ceil(1000).max(1);
+    let rounds = quotient(log10_milli(live + 1) + 999, 1000).max(1);
     (u32::from(mult) * rounds).min(255) as u8
 }
 
 /// How long suspicion lasts, in µs, in a swarm of `live` members that so many others confirmed: from `max` times as long
-/// down to mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations).
+/// down to mult × max(1, log10 n) × interval (Lifeguard's suspicion, whose steps go by the logarithm of the confirmations). With
+/// an hour, the longest interval, and the greatest multipliers it takes 48 of 64 bits.
 pub(crate) fn suspicion(mult: u8, max: u8, confirmed: u8, live: usize, interval: u64) -> u64 {
-    let scaled = interval.saturating_mul(u64::from(mult)) / 1000;
-    let shortest = scaled.saturating_mul(log10_milli(live).max(1000).into());
+    let scaled = divide(interval * u64::from(mult), 1000);
+    let shortest = scaled * u64::from(log10_milli(live).max(1000));
     // log(c + 1) / log(k + 1) in 1/1000, for c confirmations of k that are wanted; few members can give but few.
     let wanted = usize::from(CONFIRMATIONS_MAX).min(live.saturating_sub(3));
     let step: [[u16; 4]; 4] =
         [[1000, 1000, 1000, 1000], [0, 1000, 1000, 1000], [0, 631, 1000, 1000], [0, 500, 792, 1000]];
     let done = step.get(wanted).and_then(|row| row.get(usize::from(confirmed))).copied().unwrap_or(1000);
-    let extra = shortest.saturating_mul(u64::from(max.saturating_sub(1))) / 1000;
-    shortest.saturating_add(extra.saturating_mul((1000 - done).into()))
+    let extra = divide(shortest * u64::from(max.saturating_sub(1)), 1000);
+    shortest + extra * u64::from(1000 - done)
 }

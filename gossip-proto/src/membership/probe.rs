@@ -7,6 +7,7 @@
 use super::slot::MemberSlot;
 use super::table::{Members, OWN};
 use crate::addr::NodeId;
+use crate::divide::quotient;
 use crate::rng::Rng;
 use crate::slab::queue::Queue;
 use crate::slab::{Ix, SCARCE};
@@ -107,14 +108,13 @@ impl Prober {
         // half that step: on a lossy link a suspicion for nothing costs a rumor and a refutation to everybody.
         let step = if probe.step < probe.timeout { probe.timeout / 4 } else { probe.timeout / 2 };
         if waited >= probe.timeout + probe.timeout / 2 && probe.asked > 0 {
-            Some((Retry::Fail, 0))
-        } else if waited >= probe.timeout && probe.asked == 0 {
-            Some((Retry::Relays(probe.target, probe.number), step))
-        } else if waited >= probe.timeout {
-            Some((Retry::Ping(probe.target, probe.number), step))
-        } else {
-            Some((Retry::Ping(probe.target, probe.number), probe.step.min(probe.timeout - waited)))
+            return Some((Retry::Fail, 0));
         }
+        let late = waited >= probe.timeout;
+        let wait = if late { step } else { probe.step.min(probe.timeout - waited) };
+        let relays = late && probe.asked == 0;
+        let (target, number) = (probe.target, probe.number);
+        Some((if relays { Retry::Relays(target, number) } else { Retry::Ping(target, number) }, wait))
     }
 
     /// Whether the probe under way waits for the answer to this number.
@@ -193,13 +193,17 @@ impl Prober {
 
     /// When the next one is overdue.
     pub(crate) fn next_overdue(&self) -> Option<Instant> {
-        self.relays.iter().map(|relay| relay.nack_at).filter(|at| *at < Instant::NEVER).min()
+        let mut next = Instant::NEVER;
+        for relay in self.relays.iter() {
+            next = next.min(relay.nack_at);
+        }
+        (next < Instant::NEVER).then_some(next)
     }
 }
 
 /// A round trip in µs for a member's slot: in 100 µs, at least 1.
 pub(crate) fn rtt_units(rtt: u64) -> u16 {
-    (rtt.min(u64::from(u32::MAX)) as u32 / 100).clamp(1, u32::from(u16::MAX)) as u16
+    quotient(rtt.min(u64::from(u32::MAX)) as u32, 100).clamp(1, u32::from(u16::MAX)) as u16
 }
 
 /// How many times a target is pinged directly before relays are asked, if its round trip allows: at 20 % loss each way,

@@ -66,8 +66,9 @@ pub(crate) fn accept_alive(
     other_tags: bool,
 ) -> (Verdict, Link) {
     let Some(ix) = held else {
-        let Some((ix, orphan)) = members.insert(item.id, item.addr) else { return (Verdict::Refused, Link::NONE) };
-        members.update(ix, |slot| slot.incarnation = item.incarnation);
+        let Some((ix, orphan)) = members.insert(item.id, item.addr, item.incarnation) else {
+            return (Verdict::Refused, Link::NONE);
+        };
         return (Verdict::News(ix), orphan);
     };
     let Some(slot) = members.get(ix) else { return (Verdict::Refused, Link::NONE) };
@@ -82,17 +83,13 @@ pub(crate) fn accept_alive(
                     || item.tags_version == slot.tags_version && other_tags);
         if older { Verdict::Own(item.incarnation) } else { Verdict::Known }
     } else if newer(item.incarnation, slot.incarnation) {
-        members.update(ix, |slot| {
-            slot.set_incarnation(item.incarnation);
-            slot.state = MemberState::Alive;
-            slot.addr = item.addr;
-        });
+        members.revive(ix, item.incarnation, Some(&item.addr));
         Verdict::News(ix)
     } else if item.incarnation != slot.incarnation || !slot.state.is_live() {
         Verdict::Stale(ix)
     } else if first_hand && item.addr != slot.addr && slot.state == MemberState::Alive {
         // The address that it announces, in place of where it was seen.
-        members.update(ix, |slot| slot.addr = item.addr);
+        members.relocate(ix, &item.addr);
         Verdict::News(ix)
     } else if item.tags_version > slot.tags_version {
         Verdict::News(ix)

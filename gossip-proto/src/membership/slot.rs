@@ -183,6 +183,14 @@ impl MemberSlot {
         self.in_use && self.state.is_live()
     }
 
+    /// Forgets all but what of the permutation of peers stands here.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn clear(&mut self) {
+        let order = self.order;
+        *self = Self::EMPTY;
+        self.order = order;
+    }
+
     /// Another incarnation, whose tags are still to come: their counter begins anew with it.
     pub(crate) fn set_incarnation(&mut self, incarnation: u32) {
         if self.incarnation != incarnation {

@@ -9,7 +9,6 @@
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
-#[cfg(not(feature = "sim"))]
 use super::foreign::POSSIBLE as SAMPLES_POSSIBLE;
 use super::paths::POSSIBLE as PATHS_POSSIBLE;
 use super::quorum::Tally;
@@ -69,20 +68,21 @@ pub(crate) struct Members<'a> {
     /// Who was asked for last among those who are asked for again.
     recent: Link,
     key: SwarmKey,
+    /// What a member was before the change that is being made: incarnation, version of its tags, address and state.
+    before: (u32, u32, Addr, MemberState),
 }
 
 impl<'a> Members<'a> {
-    /// A table that holds this node alone; `None` when there is no slot even for that.
+    /// A table that holds nobody yet.
+    #[inline(never)]
     pub(crate) fn new(
         slots: Slice<'a, MemberSlot>,
         cells: Slice<'a, Cell>,
         rows: Slice<'a, Row>,
         key: SwarmKey,
         rank_key: [u8; 16],
-        own: NodeId,
-        addr: Addr,
-    ) -> Option<Self> {
-        let mut members = Self {
+    ) -> Self {
+        Self {
             slots,
             cells,
             rows,
@@ -109,20 +109,25 @@ impl<'a> Members<'a> {
             candidates: 0,
             greatest: None,
             key,
-        };
-        // Slot 0: the first that is taken.
-        let (ix, _) = members.insert(own, addr)?;
-        let slot = members.slots.get_mut(ix)?;
-        slot.told = Told::Alive;
-        members.leave_peers(ix);
-        Some(members)
+            before: (0, 0, Addr::NONE, MemberState::Alive),
+        }
+    }
+
+    /// Enters this node itself, before all others: slot 0 is the first that is taken.
+    pub(crate) fn found(&mut self, own: NodeId, addr: Addr) {
+        self.insert(own, addr, 0);
+        if let Some(slot) = self.slots.get_mut(OWN) {
+            slot.told = Told::Alive;
+        }
+        self.leave_peers(OWN);
     }
 
     /// Takes a slot for an alive member, and says whose tags were forgotten to make room.
-    pub(crate) fn insert(&mut self, id: NodeId, addr: Addr) -> Option<(usize, Link)> {
+    pub(crate) fn insert(&mut self, id: NodeId, addr: Addr, incarnation: u32) -> Option<(usize, Link)> {
         let (ix, orphan) = self.vacate(id)?;
         let slot = self.slots.get_mut(ix)?;
-        *slot = MemberSlot { id, addr, in_use: true, order: slot.order, ..MemberSlot::EMPTY };
+        slot.clear();
+        (slot.id, slot.addr, slot.incarnation, slot.in_use) = (id, addr, incarnation, true);
         let key = self.hash_id(id);
         let item = self.hash_item(ix);
         // A collision of 96-bit hashes is a member that cannot be held.
@@ -159,23 +164,44 @@ impl<'a> Members<'a> {
 
     /// Changes what is known of a member, and keeps index, peers and lists in step.
     pub(crate) fn update(&mut self, ix: usize, change: impl FnOnce(&mut MemberSlot)) {
-        let Some(before) = self.before(ix) else { return };
-        if let Some(slot) = self.get_mut(ix) {
+        if let Some(slot) = self.begin(ix) {
             change(slot);
+            self.updated(ix);
         }
-        self.updated(ix, &before);
+    }
+
+    /// A member is alive in this incarnation, and at another address if one is given.
+    #[inline(never)]
+    pub(crate) fn revive(&mut self, ix: usize, incarnation: u32, addr: Option<&Addr>) {
+        self.update(ix, |slot| {
+            slot.set_incarnation(incarnation);
+            slot.state = MemberState::Alive;
+            if let Some(addr) = addr {
+                slot.addr = *addr;
+            }
+        });
+    }
+
+    /// A member is somewhere else.
+    #[inline(never)]
+    pub(crate) fn relocate(&mut self, ix: usize, addr: &Addr) {
+        self.update(ix, |slot| slot.addr = *addr);
+    }
+
+    /// A slot that is to change: what it is now is noted. Apart, as what follows from a change, since there is a copy of
+    /// `update` for each kind of change.
+    #[inline(never)]
+    fn begin(&mut self, ix: usize) -> Option<&mut MemberSlot> {
+        let slot = self.slots.get_mut(ix).filter(|slot| slot.in_use)?;
+        self.before = (slot.incarnation, slot.tags_version, slot.addr, slot.state);
+        Some(slot)
     }
 
     #[inline(never)]
-    fn before(&self, ix: usize) -> Option<(u32, u32, Addr, MemberState)> {
-        self.get(ix).map(|slot| (slot.incarnation, slot.tags_version, slot.addr, slot.state))
-    }
-
-    /// What follows from a change: apart, since there is a copy of `update` for each kind of change.
-    #[inline(never)]
-    fn updated(&mut self, ix: usize, before: &(u32, u32, Addr, MemberState)) {
+    fn updated(&mut self, ix: usize) {
         let Some(slot) = self.slots.get_mut(ix) else { return };
-        let (after, live) = ((slot.incarnation, slot.tags_version, slot.addr, slot.state), slot.is_live());
+        let (before, live) = (&self.before, slot.is_live());
+        let after = (slot.incarnation, slot.tags_version, slot.addr, slot.state);
         if *before == after {
             return;
         }
@@ -202,23 +228,31 @@ impl<'a> Members<'a> {
     }
 
     /// The least level of all others who are remembered and have not left, the middle one (the lower of two), and the
-    /// middle one when `own` is among them. With no others all are `own`. Costs 65 looks at each member.
+    /// middle one when `own` is among them. With no others all are `own`. Costs 97 looks at each member.
     pub(crate) fn levels(&self, own: u32) -> (u32, u32, u32) {
-        let others = || self.iter().filter(|(ix, slot)| *ix != OWN && slot.state != MemberState::Left);
-        let levels = || others().map(|(_, slot)| slot.level);
-        let middle = |count: usize, own: Option<u32>| {
-            // The greatest number that so many reach, bit by bit.
-            let needed = count - count.saturating_sub(1) / 2;
-            (0..u32::BITS).rev().fold(0, |found, bit| {
-                let next = found | 1 << bit;
-                if levels().chain(own).filter(|level| *level >= next).count() >= needed { next } else { found }
-            })
-        };
-        let count = others().count();
-        match levels().min() {
-            Some(least) => (least, middle(count, None), middle(count + 1, Some(own))),
-            None => (own, own, own),
+        match self.reaching(0) {
+            0 => (own, own, own),
+            count => (
+                self.reached_by(count, 0),
+                self.reached_by(count - (count - 1) / 2, 0),
+                self.reached_by(count + 1 - count / 2, own),
+            ),
         }
+    }
+
+    /// The greatest level that so many reach, bit by bit; `own` is one more of them.
+    #[inline(never)]
+    fn reached_by(&self, needed: usize, own: u32) -> u32 {
+        (0..u32::BITS).rev().fold(0, |found, bit| {
+            let next = found | 1 << bit;
+            if self.reaching(next) + usize::from(own >= next) >= needed { next } else { found }
+        })
+    }
+
+    #[inline(never)]
+    fn reaching(&self, level: u32) -> usize {
+        let counts = |slot: &MemberSlot| slot.state != MemberState::Left && slot.level >= level;
+        self.iter().filter(|(ix, slot)| *ix != OWN && counts(slot)).count()
     }
 
     /// Our root has become another by time alone: who agreed still does, without a word.
@@ -555,7 +589,7 @@ impl<'a> Members<'a> {
             let last = self.peers;
             self.peers += 1;
             self.set_peer(last, ix);
-            if let (Some(greatest), Some(slot)) = (self.greatest, self.slots.get(ix)) {
+            if let (Some(greatest), Some(slot)) = (self.greatest(), self.slots.get(ix)) {
                 self.greatest = Some(greatest.max((self.rank(slot.id), ix as Ix)));
             }
             if self.sample {
@@ -564,6 +598,10 @@ impl<'a> Members<'a> {
                 self.passed += 1;
             }
         }
+    }
+
+    fn greatest(&self) -> Option<(u32, Ix)> {
+        self.greatest.filter(|_| SAMPLES_POSSIBLE)
     }
 
     fn leave_peers(&mut self, ix: usize) {
@@ -578,7 +616,7 @@ impl<'a> Members<'a> {
             self.set_peer(position, last);
         }
         self.peers = self.peers.saturating_sub(1);
-        self.greatest = self.greatest.filter(|greatest| greatest.1 as usize != ix);
+        self.greatest = self.greatest().filter(|greatest| greatest.1 as usize != ix);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.position = Link::NONE;
         }
@@ -614,7 +652,7 @@ impl<'a> Members<'a> {
 
     /// Whether somebody is suspect: that one's deadline comes before those of the dead.
     pub(crate) fn has_suspects(&self) -> bool {
-        let first = self.deadlines.first_of(&self.rows, |_| true).and_then(|ix| self.slots.get(ix));
+        let first = self.deadlines.first_of(&self.rows, &|_| true).and_then(|ix| self.slots.get(ix));
         first.is_some_and(|slot| slot.state == MemberState::Suspect)
     }
 
@@ -629,7 +667,7 @@ impl<'a> Members<'a> {
         let kept = if self.sample { self.slots.len() / DEAD_KEPT_PART } else { 0 };
         // Deadlines are of suspects and of those to be forgotten.
         let gone = |ix: usize| self.slots.get(ix).is_some_and(|slot| !slot.is_live());
-        if dead > kept { self.deadlines.first_of(&self.rows, gone) } else { None }
+        if dead > kept { self.deadlines.first_of(&self.rows, &gone) } else { None }
     }
 
     /// How many members gave way since the last call.
@@ -692,7 +730,8 @@ impl<'a> Members<'a> {
 
     fn release(&mut self, ix: usize) {
         if let Some(slot) = self.slots.get_mut(ix) {
-            *slot = MemberSlot { order: slot.order, tags: self.free, ..MemberSlot::EMPTY };
+            slot.clear();
+            slot.tags = self.free;
             self.free = Link::to(ix);
         }
     }
@@ -711,9 +750,8 @@ impl<'a> Members<'a> {
     #[inline(never)]
     fn hash_item(&self, ix: usize) -> Item {
         let Some(slot) = self.slots.get(ix) else { return Item::ZERO };
-        let parts = [slot.id.0, u64::from(slot.incarnation) << 32 | u64::from(slot.tags_version)];
-        let parts = parts.map(u64::to_le_bytes);
-        Item::of(hash(self.key.as_bytes(), &[parts.as_flattened()]))
+        let (id, tags, life) = (slot.id.0, slot.tags_version, slot.incarnation);
+        Item::of(hash(self.key.as_bytes(), &[&id.to_le_bytes(), &tags.to_le_bytes(), &life.to_le_bytes()]))
     }
 }
 

@@ -7,12 +7,19 @@ use crate::slab::scope::{OwnScope, Scope};
 /// Writes tags into `buf`; `None` when they do not fit.
 pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Option<usize> {
     let mut len = 0;
-    for text in tags.into_iter().flat_map(|(name, value)| [name, value]) {
-        *buf.get_mut(len)? = u8::try_from(text.len()).ok()?;
-        buf.get_mut(len + 1..len + 1 + text.len())?.copy_from_slice(text.as_bytes());
-        len += 1 + text.len();
+    for (name, value) in tags {
+        len += encode_text(buf.get_mut(len..)?, name)?;
+        len += encode_text(buf.get_mut(len..)?, value)?;
     }
     Some(len)
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+fn encode_text(buf: &mut [u8], text: &str) -> Option<usize> {
+    let (len, rest) = buf.split_first_mut()?;
+    *len = u8::try_from(text.len()).ok()?;
+    rest.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    Some(1 + text.len())
 }
 
 /// Writes a scope behind tags that take `len` bytes; the length of both, or `None` when it does not fit.
@@ -31,7 +38,7 @@ pub(crate) fn append_scope(buf: &mut [u8], len: usize, scope: &OwnScope) -> Opti
 /// The tags alone, and the scope behind them: everything if there is none.
 pub(crate) fn split_scope(bytes: &[u8]) -> (&[u8], Scope) {
     let mut rest = bytes;
-    while text(&mut rest).is_some() {}
+    while part(&mut rest).is_some() {}
     let len = bytes.len() - rest.len();
     match rest.split_first() {
         Some((&SCOPE, scope)) => (bytes.get(..len).unwrap_or(&[]), Scope::from_bytes(scope)),
@@ -52,8 +59,12 @@ pub(crate) fn tags(mut bytes: &[u8]) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
+    core::str::from_utf8(part(bytes)?).ok()
+}
+
+fn part<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     let (len, rest) = bytes.split_first()?;
-    let text = rest.get(..usize::from(*len))?;
-    *bytes = rest.get(usize::from(*len)..)?;
-    core::str::from_utf8(text).ok()
+    let (part, rest) = rest.split_at_checked(usize::from(*len))?;
+    *bytes = rest;
+    Some(part)
 }

@@ -108,7 +108,7 @@ impl Node<'_> {
         if let Some(relay) = relay {
             self.take_path(target, relay);
         }
-        self.errand(addr, Some(target), Errand::Ping(number));
+        self.errand(&addr, Some(target), Errand::Ping(number));
         if greet {
             self.push_row(Row::new(ix, Table::Entries, Task::Root, Prefix::ROOT, 0));
         }
@@ -130,7 +130,7 @@ impl Node<'_> {
     pub(super) fn ping_by_path(&mut self, target: NodeId, number: u32) -> bool {
         let relay = self.members.find(target).and_then(|ix| self.members.get(self.relay_for(ix)?));
         let Some((to, id)) = relay.map(|relay| (relay.addr, relay.id)) else { return false };
-        self.errand(to, Some(id), Errand::PingReq(number));
+        self.errand(&to, Some(id), Errand::PingReq(number));
         true
     }
 
@@ -247,7 +247,7 @@ impl Node<'_> {
         let opened = opened.filter(|(_, messages)| !messages.clone().any(|message| message.is_err()));
         let known = opened.and_then(|(header, messages)| Some((self.addr_of(header.id)?, header, messages)));
         match known {
-            Some((from, header, messages)) => self.take_messages(now, from, &header, messages, true),
+            Some((from, header, messages)) => self.take_messages(now, &from, &header, messages, true),
             None => self.stats.forward_refused += 1,
         }
     }

@@ -17,21 +17,26 @@ pub(super) struct Guests {
 
 impl Guests {
     /// The place of somebody who is a guest already.
-    pub(super) fn find(&self, addr: Addr, id: Option<NodeId>) -> Option<usize> {
-        (0..GUESTS_MAX).find(|place| self.get(*place) == Some((addr, id)))
+    pub(super) fn find(&self, addr: &Addr, id: Option<NodeId>) -> Option<usize> {
+        let held = |(place, held): (usize, &(Addr, NodeId))| held.0 == *addr && self.id(place, held.1) == id;
+        self.held.iter().enumerate().position(held).filter(|_| !addr.is_none())
     }
 
     /// A place for somebody new: the first that is not `busy`.
-    pub(super) fn seat(&mut self, addr: Addr, id: Option<NodeId>, busy: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn seat(&mut self, addr: &Addr, id: Option<NodeId>, busy: impl Fn(usize) -> bool) -> Option<usize> {
         let (place, held) = self.held.iter_mut().enumerate().find(|(place, _)| !busy(*place))?;
-        *held = (addr, id.unwrap_or_default());
+        *held = (*addr, id.unwrap_or_default());
         self.named = self.named & !(1 << place) | u8::from(id.is_some()) << place;
         Some(place)
     }
 
     pub(super) fn get(&self, place: usize) -> Option<(Addr, Option<NodeId>)> {
-        let (addr, id) = self.held.get(place).copied().filter(|(addr, _)| !addr.is_none())?;
-        Some((addr, (self.named >> place & 1 == 1).then_some(id)))
+        let (addr, id) = self.held.get(place).filter(|(addr, _)| !addr.is_none())?;
+        Some((*addr, self.id(place, *id)))
+    }
+
+    fn id(&self, place: usize, id: NodeId) -> Option<NodeId> {
+        (self.named >> place & 1 == 1).then_some(id)
     }
 }
 

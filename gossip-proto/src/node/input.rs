@@ -45,7 +45,7 @@ impl Node<'_> {
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += len as u64;
         self.contacts.answered(from, header.id);
-        self.take_messages(now, from, &header, messages.clone(), false);
+        self.take_messages(now, &from, &header, messages.clone(), false);
         if forwards {
             self.take_forwards(now, messages);
         }
@@ -68,7 +68,7 @@ impl Node<'_> {
     pub(super) fn take_messages(
         &mut self,
         now: Instant,
-        from: Addr,
+        from: &Addr,
         header: &Header,
         mut messages: wire::Messages<'_>,
         forwarded: bool,
@@ -90,8 +90,17 @@ impl Node<'_> {
         let known = self.stats.entries_known;
         let mut fetches = false;
         let reply = peer.or_else(|| self.guest(from, Some(header.id)));
-        let mut context =
-            Context { now, from, sender: header.id, peer, reply, forwarded, arrived, copies: false, root: header.root };
+        let mut context = Context {
+            now,
+            from: *from,
+            sender: header.id,
+            peer,
+            reply,
+            forwarded,
+            arrived,
+            copies: false,
+            root: header.root,
+        };
         while let Some(Ok(message)) = messages.next() {
             match message {
                 Message::Copies => {
@@ -128,7 +137,7 @@ impl Node<'_> {
     fn meet(
         &mut self,
         now: Instant,
-        from: Addr,
+        from: &Addr,
         header: &Header,
         messages: &wire::Messages<'_>,
     ) -> Option<(usize, bool)> {
@@ -141,12 +150,11 @@ impl Node<'_> {
             if self.is_greeted(messages) {
                 return None;
             }
-            let Some((ix, orphan)) = self.members.insert(header.id, from) else {
+            let Some((ix, orphan)) = self.members.insert(header.id, *from, header.incarnation) else {
                 self.stats.members_refused += 1;
                 return None;
             };
             self.drop_tags(orphan);
-            self.members.update(ix, |slot| slot.incarnation = header.incarnation);
             // That a sample holds somebody now says nothing of that one.
             self.member_changed(now, ix, !self.members.is_sample());
             self.settle_in(now, ix, header.root);
@@ -157,10 +165,7 @@ impl Node<'_> {
         if !plausible(header.incarnation, known) {
             // It says of itself what nobody can have come to from what we were told of it: we were told wrong.
             self.stats.refused_incarnation += 1;
-            self.members.update(ix, |slot| {
-                slot.set_incarnation(header.incarnation);
-                slot.state = MemberState::Alive;
-            });
+            self.members.revive(ix, header.incarnation, None);
             self.member_changed(now, ix, false);
             return Some((ix, false));
         }
@@ -174,15 +179,12 @@ impl Node<'_> {
             return Some((ix, false));
         }
         // It is called suspect, dead or gone, and speaks: it has refuted already, or shall hear of it where it is now.
-        let moved = slot.addr != from;
+        let moved = slot.addr != *from;
         if !state.is_live() {
-            self.members.update(ix, |slot| slot.addr = from);
+            self.members.relocate(ix, from);
         }
         if ahead {
-            self.members.update(ix, |slot| {
-                slot.set_incarnation(header.incarnation);
-                slot.state = MemberState::Alive;
-            });
+            self.members.revive(ix, header.incarnation, None);
             self.member_changed(now, ix, true);
             if state == MemberState::Dead {
                 // Who returns is seldom alone; and a try or two may be lost.
@@ -223,7 +225,7 @@ impl Node<'_> {
         match *message {
             Message::Ping(number) => {
                 self.pinged_at = now;
-                self.errand(context.from, Some(context.sender), Errand::Ack(number));
+                self.errand(&context.from, Some(context.sender), Errand::Ack(number));
                 self.tell_where(context);
             }
             Message::Ack(number) => self.take_ack(context, number),
@@ -235,7 +237,7 @@ impl Node<'_> {
                 match context.peer {
                     Some(ix) if item.id == context.sender => self.welcome(ix, context.arrived),
                     Some(_) => {}
-                    None => self.errand(context.from, None, Errand::Welcome),
+                    None => self.errand(&context.from, None, Errand::Welcome),
                 }
             }
             Message::Alive(item) => self.take_member(context, &item),
@@ -352,14 +354,14 @@ impl Node<'_> {
     }
 
     /// The number of who is at an address, a slot's or a guest's, and what shows later whether it is still the same one.
-    pub(super) fn number_of(&mut self, at: Addr, id: Option<NodeId>) -> Option<(Ix, u16)> {
-        let held = |slot: &MemberSlot| slot.addr == at;
+    pub(super) fn number_of(&mut self, at: &Addr, id: Option<NodeId>) -> Option<(Ix, u16)> {
+        let held = |slot: &MemberSlot| slot.addr == *at;
         let slot = id.and_then(|id| self.members.find(id)).filter(|ix| self.members.get(*ix).is_some_and(held));
         slot.or_else(|| self.guest(at, id)).map(|ix| (ix as Ix, check(id)))
     }
 
     /// Something to say to one address that is not about any table.
-    pub(super) fn errand(&mut self, to: Addr, id: Option<NodeId>, what: Errand) {
+    pub(super) fn errand(&mut self, to: &Addr, id: Option<NodeId>, what: Errand) {
         match self.number_of(to, id) {
             Some((to, check)) => self.errand_to(to, check, what),
             None => self.stats.replies_dropped += 1,

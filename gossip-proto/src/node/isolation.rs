@@ -42,6 +42,7 @@ impl Node<'_> {
     }
 
     /// For how many µs nobody was heard, as far as that was not this node's own doing.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn silence(&self, now: Instant) -> u64 {
         now.since(self.heard_at.max(self.blocked_until))
     }

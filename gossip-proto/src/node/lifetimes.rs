@@ -10,12 +10,13 @@ use core::time::Duration;
 use super::input::Context;
 use super::output::Filling;
 use super::{Lifecycle, Node};
+use crate::divide::divide;
 use crate::error::PutError;
 use crate::repair::{Row, Task};
 use crate::slab::index::Prefix;
 use crate::state::{PutOptions, Refused, Settled, TTL_MAX};
 use crate::stats::Count;
-use crate::time::{Instant, micros};
+use crate::time::{Instant, SECOND, seconds};
 use crate::wire::{Message, Table};
 
 /// What a node knows of the floor beside the floor itself. Seconds are since 1970.
@@ -53,7 +54,7 @@ impl Node<'_> {
     /// The lifetime that a write asks for, in seconds; 0: none.
     pub(super) fn ttl_of(&self, now: Instant, options: &PutOptions) -> Result<u32, PutError> {
         let Some(ttl) = options.ttl else { return Ok(0) };
-        let seconds = micros(ttl).div_ceil(1_000_000);
+        let seconds = seconds(ttl);
         if seconds == 0 || seconds > TTL_MAX.into() {
             return Err(PutError::Ttl { max: TTL_MAX });
         }
@@ -131,7 +132,7 @@ impl Node<'_> {
         self.clock.hear(context.now, clock);
         self.tell_time(context.now);
         let time = self.store.time();
-        let skew = (self.clock.skew_max() / 1_000_000) as u32;
+        let skew = divide(self.clock.skew_max(), SECOND) as u32;
         if time == 0 {
             return;
         }

@@ -18,7 +18,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_ping_req(&mut self, context: &Context, number: u32, target: NodeId, addr: Addr) {
         if target == self.envelope.own {
-            return self.errand(context.from, Some(context.sender), Errand::Ack(number));
+            return self.errand(&context.from, Some(context.sender), Errand::Ack(number));
         }
         let ours = self.rng.secret() as u32;
         // We may know better where the target is than who asks.
@@ -27,12 +27,12 @@ impl Node<'_> {
         // In time for the asker to hear of it before its own interval ends.
         let nack_at =
             if self.config.lifeguard.nack { context.now.plus(self.config.probe_timeout() / 4) } else { Instant::NEVER };
-        let Some((asker, check)) = self.number_of(context.from, Some(context.sender)) else {
+        let Some((asker, check)) = self.number_of(&context.from, Some(context.sender)) else {
             self.stats.replies_dropped += 1;
             return;
         };
         self.prober.relay(Relay { asker, check, asked: number, number: ours, nack_at });
-        self.errand(addr, Some(target), Errand::Ping(ours));
+        self.errand(&addr, Some(target), Errand::Ping(ours));
     }
 
     #[inline(never)]
@@ -59,8 +59,8 @@ impl Node<'_> {
     pub(super) fn tell_where(&mut self, context: &Context) {
         let slot = context.peer.and_then(|ix| self.members.get(ix));
         if slot.is_some_and(|slot| slot.state == MemberState::Suspect && slot.addr != context.from) {
-            self.errand(context.from, Some(context.sender), Errand::Tell);
-            self.errand(context.from, Some(context.sender), Errand::Seen);
+            self.errand(&context.from, Some(context.sender), Errand::Tell);
+            self.errand(&context.from, Some(context.sender), Errand::Seen);
         }
     }
 

@@ -119,7 +119,7 @@ impl Node<'_> {
         self.waking = left;
         for _ in 0..WAKE_FANOUT {
             if let Some((addr, id)) = self.awake_peer(now).map(|slot| (slot.addr, slot.id)) {
-                self.errand(addr, Some(id), Errand::Join);
+                self.errand(&addr, Some(id), Errand::Join);
             }
         }
         self.timers.wake = Some(now.plus(self.config.probe_timeout()));

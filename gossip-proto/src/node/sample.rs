@@ -15,7 +15,7 @@ use crate::wire::{self, MemberItem, Message};
 
 impl Node<'_> {
     /// By which number somebody without a slot is answered, if there is a place for one more.
-    pub(super) fn guest(&mut self, addr: Addr, id: Option<NodeId>) -> Option<usize> {
+    pub(super) fn guest(&mut self, addr: &Addr, id: Option<NodeId>) -> Option<usize> {
         let first = self.members.capacity();
         if let Some(place) = self.guests.find(addr, id) {
             return Some(first + place);
@@ -62,7 +62,7 @@ impl Node<'_> {
             self.stats.members_refused += 1;
             return;
         };
-        self.errand(item.addr, Some(item.id), Errand::Ping(number));
+        self.errand(&item.addr, Some(item.id), Errand::Ping(number));
     }
 
     /// Whether a stranger's datagram is but its answer to a greeting, which makes it no candidate for a slot: who is greeted
@@ -117,7 +117,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn show_some(&mut self, context: &Context, asked: bool) {
         if asked && self.members.peers() > 0 {
-            self.errand(context.from, Some(context.sender), Errand::Show);
+            self.errand(&context.from, Some(context.sender), Errand::Show);
         }
     }
 
@@ -129,7 +129,7 @@ impl Node<'_> {
             return false;
         }
         if self.rng.below(GREET_TURNS) == 0 {
-            self.errand(addr, None, Errand::Ping(GREETING));
+            self.errand(&addr, None, Errand::Ping(GREETING));
         }
         true
     }

@@ -2,9 +2,10 @@
 
 use super::{Errand, Lifecycle, Node};
 use crate::addr::NodeId;
+use crate::divide::remainder;
 use crate::membership::{MemberSlot, MemberState, Members, OWN, PINGS_MAX, Report, Retry, Verdict, accept_report};
 use crate::repair::{Step, TABLES};
-use crate::time::{Instant, Tick, micros};
+use crate::time::{Instant, Tick};
 use crate::wire::Table;
 
 /// When the node's own timers are due; rounds, sessions and slots keep theirs.
@@ -128,7 +129,7 @@ impl Node<'_> {
         }
         if self.members.peers() > 0 && self.timers.probe.is_none() && self.lifecycle != Lifecycle::Leaving {
             // A random phase, so that a swarm that starts at once does not probe at once.
-            let phase = u64::from(self.rng.next()) % self.config.probe_interval().max(1);
+            let phase = u64::from(remainder(self.rng.next(), self.config.probe_interval() as u32));
             self.timers.probe = Some(now.plus(phase));
         }
         if self.timers.heal.is_none() {
@@ -136,7 +137,7 @@ impl Node<'_> {
             self.hopes = hopes.unwrap_or(0);
             let wait = match hopes {
                 Some(_) => self.config.gossip_interval(),
-                None => self.config.probe_interval().saturating_mul(HEAL_PROBES),
+                None => self.config.probe_interval() * HEAL_PROBES,
             };
             self.timers.heal = Some(now.plus(self.rng.jitter(wait)));
         }
@@ -166,7 +167,7 @@ impl Node<'_> {
         let timeout = self.health.scale(self.config.probe_timeout());
         let step = self.retry_step(ix, timeout);
         self.prober.begin(id, number, now, step, timeout);
-        self.errand(addr, Some(id), Errand::Ping(number));
+        self.errand(&addr, Some(id), Errand::Ping(number));
         self.ping_by_path(id, number);
         if state == MemberState::Suspect && self.config.lifeguard.buddy {
             self.tell(ix, ix);
@@ -220,7 +221,7 @@ impl Node<'_> {
 
     fn ping_again(&mut self, id: NodeId, number: u32) {
         if let Some(addr) = self.members.find(id).and_then(|ix| self.members.get(ix)).map(|slot| slot.addr) {
-            self.errand(addr, Some(id), Errand::Ping(number));
+            self.errand(&addr, Some(id), Errand::Ping(number));
         }
     }
 
@@ -247,7 +248,7 @@ impl Node<'_> {
                 |slot: &&MemberSlot| slot.id != target && slot.state == MemberState::Alive && !slot.sleeps(self.now);
             let relay = relay.filter(serves);
             if let Some((to, id)) = relay.map(|slot| (slot.addr, slot.id)) {
-                self.errand(to, Some(id), Errand::PingReq(number));
+                self.errand(&to, Some(id), Errand::PingReq(number));
                 self.prober.asked();
             }
         }
@@ -256,11 +257,14 @@ impl Node<'_> {
     /// A member's deadline has come: suspicion ends in death, memory in forgetting.
     fn deadline(&mut self, now: Instant, ix: usize) {
         match self.members.get(ix).map(|slot| slot.state) {
-            Some(MemberState::Suspect) if now < self.doubts_until(now) => {
-                self.members.set_deadline(ix, Some(self.doubts_until(now)));
-            }
-            Some(MemberState::Suspect) if self.spoke_since(now, ix) => {}
             Some(MemberState::Suspect) => {
+                let until = self.doubts_until(now);
+                if now < until {
+                    return self.members.set_deadline(ix, Some(until));
+                }
+                if self.spoke_since(now, ix) {
+                    return;
+                }
                 let own = self.envelope.own;
                 self.members.update(ix, |slot| {
                     slot.state = if slot.leaving { MemberState::Left } else { MemberState::Dead };
@@ -292,8 +296,8 @@ impl Node<'_> {
             return;
         }
         if let Some(contact) = self.contacts.next() {
-            self.errand(contact.addr, None, Errand::Join);
-            let wait = micros(self.contacts.wait());
+            self.errand(&contact.addr, None, Errand::Join);
+            let wait = self.contacts.wait();
             self.timers.join = Some(now.plus(self.rng.jitter(wait)));
         }
     }
@@ -309,13 +313,13 @@ impl Node<'_> {
             contact.filter(|contact| !self.greet_contact(contact.addr, contact.id)).map(|contact| contact.addr);
         let start = self.rng.below(self.members.fresh().max(1) as u32) as usize;
         let dead = (0..self.members.fresh().min(HEAL_LOOK)).find_map(|offset| {
-            let ix = (start + offset) % self.members.fresh().max(1);
+            let ix = remainder((start + offset) as u32, self.members.fresh() as u32) as usize;
             self.members.get(ix).filter(|slot| slot.state == MemberState::Dead).map(|slot| slot.addr)
         });
         // By turns, so that neither keeps the other waiting.
         let turn = self.rng.next() & 1 == 0;
         if let Some(addr) = if turn { dead.or(contact) } else { contact.or(dead) } {
-            self.errand(addr, None, Errand::Join);
+            self.errand(&addr, None, Errand::Join);
         }
         if !self.contacts.is_empty() || self.members.len() > 1 {
             self.start_timers(now);

@@ -5,6 +5,7 @@
 
 use crate::config::SwarmKey;
 use crate::hash::hash;
+use crate::slab::NARROW;
 use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
 use crate::slab::scope::Scope;
 use crate::wire::{Digests, Items};
@@ -105,7 +106,7 @@ impl Tree<'_> {
 
     /// What is under `prefix`.
     pub(crate) fn sum(&self, prefix: Prefix) -> Sum {
-        if self.scope.is_all() {
+        if !NARROW && self.scope.is_all() {
             self.index.sum(self.cells, prefix)
         } else {
             self.scope.sum(self.index, self.cells, prefix)
@@ -113,7 +114,7 @@ impl Tree<'_> {
     }
 
     fn children(&self, prefix: Prefix) -> [Sum; 16] {
-        if self.scope.is_all() {
+        if !NARROW && self.scope.is_all() {
             return self.index.children(self.cells, prefix);
         }
         core::array::from_fn(|nibble| self.sum(prefix.child(nibble as u8)))
@@ -132,15 +133,20 @@ impl Tree<'_> {
 
     /// The slots of the items under `prefix`, in the order of their keys.
     pub(crate) fn walk(&self, prefix: Prefix) -> impl Iterator<Item = usize> + '_ {
-        let first = self.reach(prefix.first());
-        let next = |ix: &usize| {
-            let next = self.index.next(self.cells, *ix)?;
-            let key = self.index.key(self.cells, next);
-            if self.scope.wants(key) { Some(next) } else { self.reach(key) }
-        };
-        core::iter::successors(first, next)
-            .take_while(move |ix| prefix.contains(self.index.key(self.cells, *ix)))
-            .filter(|ix| self.index.counted(self.cells, *ix))
+        let mut from = Some(prefix.first());
+        core::iter::from_fn(move || {
+            loop {
+                let ix = self.reach(from?)?;
+                let key = self.index.key(self.cells, ix);
+                if !prefix.contains(key) {
+                    return None;
+                }
+                from = key.successor();
+                if self.index.counted(self.cells, ix) {
+                    return Some(ix);
+                }
+            }
+        })
     }
 
     /// The first item at or after `from` that is in scope, whether it counts or not.
@@ -178,9 +184,9 @@ impl Tree<'_> {
         None
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn digest(&self, sum: &Sum, salt: u16) -> u32 {
-        let parts: [&[u8]; 3] = [&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()];
-        hash(self.key.as_bytes(), &parts).h1 as u32
+        digest(self.key, sum, &salt.to_le_bytes()) as u32
     }
 
     fn item_digest(&self, ix: usize, salt: u16) -> u32 {
@@ -191,7 +197,12 @@ impl Tree<'_> {
 /// 64 bits over a whole table, the same on every node that holds the same. Salted by who says it: of two members, one may
 /// tell by chance what differs as if it were equal, the other will not.
 pub(crate) fn root_digest(key: &SwarmKey, sum: &Sum, salt: u64) -> u64 {
-    hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes(), &salt.to_le_bytes()]).h1
+    digest(key, sum, &salt.to_le_bytes())
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+fn digest(key: &SwarmKey, sum: &Sum, salt: &[u8]) -> u64 {
+    hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes(), salt]).h1
 }
 
 /// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.

@@ -4,6 +4,7 @@
 //! When full: a further row is dropped and counted. Nothing is lost: who is owed it asks again after a round trip.
 
 use crate::slab::index::{Key, Prefix};
+use crate::slab::queue::Queue;
 use crate::slab::{Ix, SCARCE};
 use crate::wire::Table;
 
@@ -167,7 +168,7 @@ impl Row {
 /// The rows.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
-    rows: heapless::Vec<Row, ROWS_MAX>,
+    rows: Queue<Row, ROWS_MAX>,
 }
 
 impl Replies {
@@ -185,7 +186,7 @@ impl Replies {
                 }
                 true
             }
-            None => self.rows.push(row).is_ok(),
+            None => self.rows.push_back(row).is_ok(),
         }
     }
 
@@ -229,7 +230,9 @@ impl Replies {
 
     /// Forgets what is owed to a member.
     pub(crate) fn forget(&mut self, to: usize) {
-        self.rows.retain(|row| row.to() != to);
+        while let Some(at) = self.rows.iter().position(|row| row.to() == to) {
+            self.rows.remove(at);
+        }
     }
 
     /// Whether a member is owed what an exchange of sketches found.

@@ -23,6 +23,9 @@
 use core::num::NonZero;
 use core::ops::Range;
 
+use super::{shift, word};
+use crate::divide::quotient;
+
 /// A record's place: the offset of its header, plus 1. All-zero bytes of an `Option<Loc>` are none.
 // Packed where slots are small, as their links are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +68,9 @@ impl Arena {
         let record_max = record_max.max(usual_max).min(RECORD_MAX);
         let usual = PAGE_RECORDS * Self::cost(usual_max.min(RECORD_MAX));
         let page_min = usual.max(PAGE_LARGE_RECORDS * Self::cost(record_max));
-        let page_count = (area_len / (page_min + Page::LEN)).clamp(1, PAGES_MAX);
-        let page_len = (area_len / page_count).saturating_sub(Page::LEN) / ALIGN * ALIGN;
+        let page_count = (quotient(area_len as u32, (page_min + Page::LEN) as u32) as usize).clamp(1, PAGES_MAX);
+        let page_len =
+            (quotient(area_len as u32, page_count as u32) as usize).saturating_sub(Page::LEN) / ALIGN * ALIGN;
         let class_bits = usize::BITS - (page_len / CLASSES).leading_zeros();
         let mut arena = Self {
             record_max: 0,
@@ -171,7 +175,7 @@ impl Arena {
         let (cost, used, pages) = (Self::cost(len), self.used().saturating_sub(freed), usize::from(self.page_count));
         let page_len = self.page_len as usize;
         // By division, since on 32 bits a product of all pages may be too large.
-        let mean = used.div_ceil(pages.max(1));
+        let mean = quotient(used.saturating_sub(1) as u32, pages as u32) as usize + usize::from(used > 0);
         len <= self.record_max()
             && cost <= self.capacity().saturating_sub(used)
             && (pages == 1 || cost <= (page_len - page_len / 16).saturating_sub(mean))
@@ -242,7 +246,7 @@ impl Arena {
             if record.owner != 0 {
                 let cost = record.cost();
                 if from != to {
-                    page.copy_within(from..from + Record::LEN + record.len(), to);
+                    shift(page, from, Record::LEN + record.len(), to);
                     moved(record.owner - 1, Loc::at(start + to));
                 }
                 if cost != record.size {
@@ -258,7 +262,7 @@ impl Arena {
     /// Follows a record whose cost changed in the counters and in the list of its page.
     fn recount(&mut self, area: &mut [u8], at: usize, old: u32, new: u32) {
         self.used = self.used.saturating_sub(old).saturating_add(new);
-        let ix = (at.saturating_sub(self.page_start(0)) as u32).checked_div(self.page_len).unwrap_or(0) as u16;
+        let ix = quotient(at.saturating_sub(self.page_start(0)) as u32, self.page_len) as u16;
         let page = Page::read(area, ix);
         let changed = Page { live: page.live.saturating_sub(old).saturating_add(new), ..page };
         if ix == self.open || self.class(page) == self.class(changed) {
@@ -359,7 +363,7 @@ impl Record {
     /// The record at `at`, dead or live, if there is one that ends within `bytes`.
     fn read(bytes: &[u8], at: usize) -> Option<Self> {
         let rest = bytes.get(at..)?;
-        let header = u64::from_le_bytes(*rest.first_chunk()?);
+        let header = word(rest.get(..Self::LEN)?);
         let sizes = (header >> 32) as u32;
         let record =
             Self { owner: header as u32, size: (sizes >> SLACK_BITS) * ALIGN as u32, slack: sizes & SLACK_MAX };

@@ -98,7 +98,7 @@ impl Deadlines {
     }
 
     /// The slot with the first deadline of those that are wanted. Costs a look at all that have one.
-    pub(crate) fn first_of(&self, rows: &[Row], wanted: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(crate) fn first_of(&self, rows: &[Row], wanted: &dyn Fn(usize) -> bool) -> Option<usize> {
         let slots = rows.iter().take(self.len()).filter(|row| wanted(row.slot as usize));
         slots.min_by_key(|row| row.order()).map(|row| row.slot as usize)
     }

@@ -53,6 +53,31 @@ impl Link {
     }
 }
 
+/// The number in the first eight bytes; zero if there are fewer.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn word(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// Moves bytes within a slice, if they are there and have a place to go. Byte by byte where flash is scarce: the compiler's
+/// way takes more than a kilobyte of it.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) {
+    if from.max(to) + len > bytes.len() {
+        return;
+    }
+    if !NARROW {
+        return bytes.copy_within(from..from + len, to);
+    }
+    let cells = core::cell::Cell::from_mut(bytes).as_slice_of_cells();
+    for nth in 0..len {
+        let nth = if to <= from { nth } else { len - 1 - nth };
+        if let (Some(to), Some(from)) = (cells.get(to + nth), cells.get(from + nth)) {
+            to.set(from.get());
+        }
+    }
+}
+
 /// A slice that is lent by the caller or, with feature `alloc`, owned in one box: fixed for life either way.
 #[derive(Debug)]
 pub(crate) enum Slice<'a, T> {

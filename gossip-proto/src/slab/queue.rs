@@ -6,10 +6,12 @@
 
 use core::ops::{Deref, DerefMut};
 
+use super::NARROW;
+
 #[derive(Debug)]
 pub(crate) struct Queue<T, const N: usize>(heapless::Vec<T, N>);
 
-impl<T, const N: usize> Queue<T, N> {
+impl<T: Copy, const N: usize> Queue<T, N> {
     pub(crate) const fn new() -> Self {
         Self(heapless::Vec::new())
     }
@@ -19,13 +21,25 @@ impl<T, const N: usize> Queue<T, N> {
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
+        let first = self.0.first().copied();
+        self.remove(0);
+        first
     }
 
     /// Takes out the row at a place where there is one.
     pub(crate) fn remove(&mut self, at: usize) {
-        if at < self.0.len() {
+        if !NARROW && at < self.0.len() {
             self.0.remove(at);
+        } else if at < self.0.len() {
+            // Past each of those behind it: nothing else needs memory to be moved.
+            let mut rest = self.0.get_mut(at..).unwrap_or_default();
+            while let Some((row, after)) = rest.split_first_mut() {
+                if let Some(next) = after.first_mut() {
+                    core::mem::swap(row, next);
+                }
+                rest = after;
+            }
+            self.0.pop();
         }
     }
 
@@ -40,7 +54,7 @@ impl<T, const N: usize> Queue<T, N> {
 
 impl<T, const N: usize> Default for Queue<T, N> {
     fn default() -> Self {
-        Self::new()
+        Self(heapless::Vec::new())
     }
 }
 

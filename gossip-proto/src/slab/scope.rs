@@ -150,10 +150,11 @@ impl<const LEN: usize> Scope<LEN> {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let Some((&rest, parts)) = bytes.split_first() else { return Self::ALL };
         let mut scope = Self { rest: rest != 0, parts: heapless::Vec::new() };
-        for part in parts.chunks_exact(5).take(TOPICS_MAX) {
-            if let (Some(topic), Some(&ceiling)) = (part.first_chunk(), part.last()) {
-                let _ = scope.set(u32::from_le_bytes(*topic), ceiling.min(CEILING_MAX));
-            }
+        let mut rest = parts;
+        for _ in 0..TOPICS_MAX {
+            let Some((&[a, b, c, d, ceiling], after)) = rest.split_first_chunk() else { break };
+            let _ = scope.set(u32::from_le_bytes([a, b, c, d]), ceiling.min(CEILING_MAX));
+            rest = after;
         }
         scope
     }

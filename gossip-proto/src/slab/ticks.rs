@@ -72,9 +72,15 @@ impl Deadlines {
     }
 
     /// The slot with the first deadline of those that are wanted.
-    pub(crate) fn first_of(&self, rows: &[Row], wanted: impl Fn(usize) -> bool) -> Option<usize> {
-        let slots = rows.iter().enumerate().filter(|(ix, row)| row.0 > 0 && wanted(*ix));
-        slots.min_by_key(|(_, row)| row.0).map(|(ix, _)| ix)
+    pub(crate) fn first_of(&self, rows: &[Row], wanted: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let (mut first, mut least) = (None, u32::MAX);
+        for (ix, row) in rows.iter().enumerate() {
+            // Zero is none, and greater than all.
+            if row.0.wrapping_sub(1) < least && wanted(ix) {
+                (first, least) = (Some(ix), row.0 - 1);
+            }
+        }
+        first
     }
 
     #[inline(never)]

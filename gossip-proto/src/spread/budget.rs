@@ -2,6 +2,7 @@
 //!
 //! Knows: bytes and time. Does not know: what the bytes are. A probe may overdraw it by one datagram.
 
+use crate::divide::{divide, quotient};
 use crate::time::Instant;
 
 /// Tokens are bytes; kept in millionths so that slow rates lose nothing to rounding.
@@ -21,14 +22,14 @@ impl Budget {
     /// A full bucket that holds what flows in a tenth of a second, and two datagrams at least.
     pub(crate) fn new(bytes_per_second: u32, datagram_len_max: u16) -> Self {
         let (rate, reserve) = (bytes_per_second, datagram_len_max);
-        let depth = (rate / 10).max(2 * u32::from(reserve));
+        let depth = quotient(rate, 10).max(2 * u32::from(reserve));
         Self { rate, depth, reserve, tokens: i64::from(depth) * MICRO, filled: Instant::ZERO, overdrawn: false }
     }
 
     /// Whether a datagram may go at `now`.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {
-        let micros = i64::try_from(now.since(self.filled)).unwrap_or(i64::MAX);
-        self.tokens = self.tokens.saturating_add(micros.saturating_mul(self.rate.into())).min(self.depth());
+        let micros = now.since(self.filled).min(FULL_AFTER) as i64;
+        self.tokens = (self.tokens + micros * i64::from(self.rate)).min(self.depth());
         self.filled = self.filled.max(now);
         let allowed = self.tokens >= self.reserve();
         self.overdrawn &= !allowed;
@@ -41,10 +42,7 @@ impl Budget {
     }
 
     pub(crate) fn spend(&mut self, bytes: usize) {
-        self.tokens = self
-            .tokens
-            .saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(MICRO))
-            .max(-self.depth());
+        self.tokens = (self.tokens - i64::from(bytes as u32) * MICRO).max(-self.depth());
     }
 
     fn depth(&self) -> i64 {
@@ -57,13 +55,15 @@ impl Budget {
 
     /// When the next datagram may go.
     pub(crate) fn ready(&self) -> Instant {
-        let lacking = self.reserve().saturating_sub(self.tokens).max(0);
-        let wait = lacking.unsigned_abs() / u64::from(self.rate.max(1)) + 1;
+        let lacking = (self.reserve() - self.tokens).max(0);
+        let wait = divide(lacking.unsigned_abs(), self.rate) + 1;
         self.filled.plus(wait)
     }
 }
 
 const MICRO: i64 = 1_000_000;
+/// After so many µs, a quarter of an hour, the slowest rate fills the deepest bucket twice.
+const FULL_AFTER: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! items are larger than its share; credit that is kept from datagram to datagram does not.
 
 use crate::config::Shares;
+use crate::divide::quotient;
 
 /// A class of traffic; the order is the rank in which they borrow what nobody is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Credits {
             total += u32::from(*share);
         }
         for ((credit, share), waiting) in self.credit.iter_mut().zip(&self.shares).zip(&backlog) {
-            *credit = if *waiting { (*credit + room * u32::from(*share) / total.max(1)).min(2 * room) } else { 0 };
+            *credit = if *waiting { (*credit + quotient(room * u32::from(*share), total)).min(2 * room) } else { 0 };
         }
     }
 

@@ -17,7 +17,8 @@
 
 use core::time::Duration;
 
-use crate::time::{Instant, micros};
+use crate::divide::divide;
+use crate::time::{Instant, SECOND, micros};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
@@ -39,7 +40,7 @@ struct Reading {
 }
 
 impl Clock {
-    pub(crate) const fn new(skew_max: Duration) -> Self {
+    pub(crate) fn new(skew_max: Duration) -> Self {
         Self { skew_max: micros(skew_max), reading: None, heard: 0, given: 0, second: (0, Instant::ZERO) }
     }
 
@@ -64,7 +65,7 @@ impl Clock {
     pub(crate) fn second(&mut self, now: Instant) -> u32 {
         if now >= self.second.1 {
             let Some(estimate) = self.now_estimate(now) else { return 0 };
-            let second = (estimate / MICROS).min(u32::MAX.into());
+            let second = divide(estimate, SECOND).min(u32::MAX.into());
             self.second = (second as u32, now.plus((second + 1) * MICROS - estimate));
         }
         self.second.0

@@ -3,7 +3,7 @@
 //! Knows: keyed SipHash-1-3-128; the key is the swarm's, so that all its nodes agree and a stranger cannot aim.
 //! Does not know: the tree.
 
-use siphasher::sip128::Hash128;
+use crate::hash::Hash;
 
 use super::entry::Kind;
 use super::parts::split;
@@ -50,7 +50,7 @@ impl StateHash {
         Key::new(self.topic_bits(name, &whole), whole.h1 & (u64::MAX << 48))
     }
 
-    fn topic_bits(&self, key: &[u8], whole: &Hash128) -> u32 {
+    fn topic_bits(&self, key: &[u8], whole: &Hash) -> u32 {
         // Different halves: a key without a topic does not repeat its bits.
         let h2 = topic(key).map_or(whole.h2, |topic| hash(&self.names, topic).h2);
         (h2 >> 32) as u32
@@ -88,6 +88,6 @@ pub(super) fn topic(key: &[u8]) -> Option<&[u8]> {
     key.iter().position(|&byte| byte == b'/').and_then(|end| key.get(..end))
 }
 
-fn hash(key: &[u8; 16], bytes: &[u8]) -> Hash128 {
+fn hash(key: &[u8; 16], bytes: &[u8]) -> Hash {
     crate::hash::hash(key, &[bytes])
 }

@@ -16,6 +16,7 @@ use super::slot::Flag;
 use super::store::{Merged, Outcome, Refused, Store, content_len_max};
 use super::version::Version;
 use crate::config::Config;
+use crate::slab::shift;
 use crate::wire::{Large, UNIT};
 
 /// Whether a node can hold such values at all: what only they need is left out where it cannot.
@@ -286,7 +287,7 @@ impl Store<'_> {
             return false;
         }
         let bytes = self.record_mut(slot);
-        bytes.copy_within(body..len, body + above);
+        shift(bytes, body, len - body, body + above);
         if let Some(kept) = bytes.get_mut(1) {
             *kept = count as u8 + 1;
         }

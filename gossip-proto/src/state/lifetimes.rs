@@ -17,7 +17,8 @@ use super::slot::Flag;
 use super::store::Store;
 use super::version::{Version, seconds};
 use crate::config::Config;
-use crate::time::{Tick, micros};
+use crate::divide::{quotient, remainder};
+use crate::time::Tick;
 
 /// The time and the floor, in seconds since 1970; 0 is unknown, and then nothing ends.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,8 @@ pub(super) struct Ages {
 
 impl Ages {
     pub(super) fn new(config: &Config) -> Self {
-        let margin = (micros(config.floor_margin) / 1_000_000).min(1 << 30) as u32;
-        let step = (margin / 10).next_multiple_of(SWEEP).max(SWEEP);
+        let margin = config.floor_margin.as_secs().min(1 << 30) as u32;
+        let step = ((quotient(margin, 10) + SWEEP - 1) & !(SWEEP - 1)).max(SWEEP);
         Self { now: 0, floor: 0, margin, step, swept: 0, waits: false, lagged: false }
     }
 
@@ -115,7 +116,7 @@ impl Store<'_> {
     /// The floor that follows from a level, and the floor that nobody's may exceed.
     pub(crate) fn floor_of(&self, level: u32) -> u32 {
         let floor = level.saturating_sub(self.ages.margin);
-        floor - floor % self.ages.step
+        floor - remainder(floor, self.ages.step)
     }
 
     /// Whether a tombstone waits for the floor; asked once.
@@ -156,7 +157,7 @@ impl Store<'_> {
 
     /// Something has lost to what is held: where that is a value that ends sooner, a tombstone is to stay.
     pub(super) fn mark(&mut self, slot: usize, lost: &Version<'_>) {
-        let above = |held: &Version<'_>| held.rank() > lost.rank() && held.must_bury(lost);
+        let above = |held: &Version<'_>| held.order(lost).is_gt() && held.must_bury(lost);
         if self.record(Some(slot)).versions().any(|held| above(&held)) {
             record::mark(self.record_mut(slot), above);
             self.relist(slot);
@@ -166,7 +167,12 @@ impl Store<'_> {
     /// Gives an entry the deadline that follows from its versions.
     pub(super) fn schedule(&mut self, slot: usize) {
         let ages = self.ages;
-        match self.record(Some(slot)).versions().filter_map(|version| ages.due(&version)).min() {
+        let mut first = None;
+        for version in self.record(Some(slot)).versions() {
+            let due = ages.due(&version);
+            first = if first.is_none() || due.is_some() && due < first { due } else { first };
+        }
+        match first {
             Some(due) => self.deadlines.set(&mut self.rows, &mut self.slots, slot, Tick(due)),
             None => self.deadlines.clear(&mut self.rows, &mut self.slots, slot),
         }
@@ -209,7 +215,7 @@ impl Store<'_> {
 
 /// The first multiple after this second.
 fn after(second: u32, step: u32) -> u32 {
-    (second / step + 1).saturating_mul(step)
+    (quotient(second, step) + 1).saturating_mul(step)
 }
 
 /// The longest lifetime, in seconds: doubled it takes four bytes as a varint.

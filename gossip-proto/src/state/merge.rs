@@ -64,8 +64,8 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
     }
     let register = new.kind == Kind::Register;
     let (mut siblings, mut covered, mut ended) = (0, false, false);
-    for above in held.clone().take_while(|held| held.rank() >= new.rank()) {
-        if above.rank() == new.rank() {
+    for above in held.clone().take_while(|held| held.order(new).is_ge()) {
+        if above.order(new).is_eq() {
             return Plan { verdict: Verdict::Known, ..Plan::default() };
         }
         plan.keep |= 1 << plan.place.min(7);
@@ -111,7 +111,7 @@ pub(super) fn plan<'r>(held: impl Iterator<Item = Version<'r>> + Clone, new: &Ve
 fn plan_register<'r>(mut held: impl Iterator<Item = Version<'r>>, new: &Version<'_>) -> Plan {
     let plan = Plan::default();
     let Some(held) = held.next() else { return plan };
-    match held.rank().cmp(&new.rank()) {
+    match held.order(new) {
         Ordering::Equal => Plan { verdict: Verdict::Known, ..plan },
         Ordering::Greater => {
             Plan { verdict: Verdict::Lost, place: 1, keep: 1, conflict: !new.covered_by(&held), ..plan }

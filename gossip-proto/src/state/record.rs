@@ -13,7 +13,8 @@
 
 use super::entry::Kind;
 use super::merge::{Plan, VERSIONS_MAX};
-use super::version::{CONTEXT_MAX, PAIR_LEN, Version, word};
+use super::version::{CONTEXT_MAX, PAIR_LEN, Version};
+use crate::slab::{shift, word};
 
 /// The bytes of one entry, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -239,13 +240,6 @@ pub(super) fn mark(bytes: &mut [u8], which: impl Fn(&Version<'_>) -> bool) {
             *low |= 1;
         }
         from += len;
-    }
-}
-
-/// Moves `len` bytes, if they are there and have a place to go.
-fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) {
-    if from.max(to) + len <= bytes.len() {
-        bytes.copy_within(from..from + len, to);
     }
 }
 

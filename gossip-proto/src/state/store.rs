@@ -141,6 +141,7 @@ pub(crate) const fn content_len_max(datagram_len_max: u16) -> usize {
 
 impl<'a> Store<'a> {
     /// An empty store over all-zero slices, of which it touches none yet.
+    #[inline(never)]
     pub(crate) fn new(
         slots: Slice<'a, EntrySlot>,
         cells: Slice<'a, Cell>,

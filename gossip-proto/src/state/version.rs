@@ -6,7 +6,12 @@
 //! A context is handled as its bytes: 16 for each pair, writer then stamp, least significant byte first. A version that
 //! lies in a record and one that came in are then the same thing, and nothing is copied to compare them.
 
+use core::cmp::Ordering;
+
 use super::entry::Kind;
+use crate::divide::divide;
+use crate::slab::word;
+use crate::time::SECOND;
 use crate::wire::{Context, Seen, VersionId};
 
 /// A version that is borrowed from a record or from a message.
@@ -31,10 +36,17 @@ pub(super) struct ContextBytes {
 }
 
 impl<'r> Version<'r> {
-    /// What decides which of two versions is newer: the dot. Equal dots are one write, unless a writer is broken; then
+    /// Which of two versions is newer: what decides is the dot. Equal dots are one write, unless a writer is broken; then
     /// the rest decides, bytes by bytes, so that the order is total and all replicas agree.
-    pub(super) fn rank(&self) -> (u64, u64, Option<&'r [u8]>, u8, &'r [u8], u32) {
-        (self.stamp, self.writer, self.value, self.kind.to_wire(), self.context, self.ttl)
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn order(&self, other: &Version<'_>) -> Ordering {
+        let dots = (self.stamp, self.writer).cmp(&(other.stamp, other.writer));
+        let ends = |version: &Version<'_>| (version.kind.to_wire(), version.ttl);
+        let (ours, theirs) = (ends(self), ends(other));
+        dots.then_with(|| self.value.cmp(&other.value))
+            .then(ours.0.cmp(&theirs.0))
+            .then_with(|| self.context.cmp(other.context))
+            .then(ours.1.cmp(&theirs.1))
     }
 
     /// The second, since 1970, at which a value ends; of a tombstone, that up to which the floor must come for it to go.
@@ -76,7 +88,7 @@ impl<'r> Version<'r> {
 
     /// The same as the wire has it.
     pub(super) fn id(&self) -> VersionId {
-        VersionId { stamp: self.stamp, writer: self.writer, context: pairs(self.context).take(CONTEXT_MAX).collect() }
+        VersionId { stamp: self.stamp, writer: self.writer, context: gather(self.context) }
     }
 }
 
@@ -117,9 +129,9 @@ impl ContextBytes {
     pub(super) fn of(context: &Context) -> Self {
         let mut all = Self { bytes: [0; CONTEXT_MAX * PAIR_LEN], len: 0 };
         for (to, seen) in all.bytes.chunks_exact_mut(PAIR_LEN).zip(context) {
-            for (to, from) in to.iter_mut().zip(seen.writer.to_le_bytes().into_iter().chain(seen.stamp.to_le_bytes())) {
-                *to = from;
-            }
+            let (writer, stamp) = to.split_at_mut(PAIR_LEN / 2);
+            writer.copy_from_slice(&seen.writer.to_le_bytes());
+            stamp.copy_from_slice(&seen.stamp.to_le_bytes());
             all.len += PAIR_LEN as u8;
         }
         all
@@ -127,7 +139,7 @@ impl ContextBytes {
 
     /// The bytes of a context that is in a record already.
     pub(super) fn copy(context: &[u8]) -> Self {
-        Self::of(&pairs(context).take(CONTEXT_MAX).collect())
+        Self::of(&gather(context))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -137,20 +149,22 @@ impl ContextBytes {
 
 /// The pairs of a context.
 pub(super) fn pairs(context: &[u8]) -> impl Iterator<Item = Seen> + Clone + use<'_> {
-    context.chunks_exact(PAIR_LEN).map(|pair| {
-        let (writer, stamp) = pair.split_at(PAIR_LEN / 2);
-        Seen { writer: word(writer), stamp: word(stamp) }
-    })
+    let second = |pair: &[u8]| pair.get(PAIR_LEN / 2..).map_or(0, word);
+    context.chunks_exact(PAIR_LEN).map(move |pair| Seen { writer: word(pair), stamp: second(pair) })
+}
+
+fn gather(context: &[u8]) -> Context {
+    let mut all = Context::new();
+    for seen in pairs(context) {
+        // A record has no more pairs than that.
+        let _ = all.push(seen);
+    }
+    all
 }
 
 /// A stamp as whole seconds, rounded up.
 pub(super) fn seconds(stamp: u64) -> u32 {
-    stamp.div_ceil(1_000_000).min(u32::MAX.into()) as u32
-}
-
-/// The number in the first eight bytes; zero if there are fewer.
-pub(super) fn word(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+    divide(stamp.saturating_add(u64::from(SECOND) - 1), SECOND).min(u32::MAX.into()) as u32
 }
 
 /// The most pairs that a context has.

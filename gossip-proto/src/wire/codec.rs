@@ -12,6 +12,7 @@ use super::message::{
 use crate::addr::{Addr, NodeId};
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{self, CELL_LEN, ESTIMATE_LEN};
+use crate::slab::word;
 
 /// Reads fields. What cannot be read is zero, and all after it: one look at the end is enough.
 pub(super) struct Reader<'d> {
@@ -97,13 +98,14 @@ impl<'d> Reader<'d> {
 
     /// Reads past what this build lacks: it says nothing to this node.
     fn skip(&mut self, tag: u32) {
-        let nested = if tag == 28 { self.varint(32) } else { 0 };
-        let form = FORMS.iter().find(|(of, variant, _)| (*of, *variant) == (tag as u8, nested as u8));
-        let Some((.., form)) = form.filter(|_| tag.max(nested) < 256) else { return self.fail() };
-        for field in *form {
+        let nested = if tag >= 28 { self.varint(32) } else { 0 };
+        let form = FORMS.iter().find(|[of, variant, ..]| (u32::from(*of), u32::from(*variant)) == (tag, nested));
+        let Some([_, _, form @ ..]) = form else { return self.fail() };
+        for field in form {
             match *field {
                 VARINT => _ = self.varint(32),
                 BYTES => _ = self.get::<&[u8]>(),
+                KEY_OR_NONE => _ = self.get::<Option<Key>>(),
                 len => _ = self.raw(len.into()),
             }
         }
@@ -247,7 +249,8 @@ macro_rules! fixed {
         $(impl Fixed for $number {
             #[inline(never)]
             fn read(from: &mut Reader<'_>) -> Self {
-                Self::from_le_bytes(from.array())
+                let bytes = from.raw(size_of::<Self>());
+                bytes.first_chunk().map_or(0, |bytes| Self::from_le_bytes(*bytes))
             }
 
             #[inline(never)]
@@ -258,7 +261,18 @@ macro_rules! fixed {
     };
 }
 
-fixed!(u16, u32, u64);
+fixed!(u16, u32);
+
+impl Fixed for u64 {
+    fn read(from: &mut Reader<'_>) -> Self {
+        word(from.raw(8))
+    }
+
+    #[inline(never)]
+    fn write(self, to: &mut Output<'_>) {
+        to.raw(&self.to_le_bytes());
+    }
+}
 
 impl<'d> Field<'d> for NodeId {
     fn read(from: &mut Reader<'d>) -> Self {
@@ -440,7 +454,13 @@ impl<'d> Field<'d> for Message<'d> {
                 from.skip(28);
                 Self::Sketch(Sketch::More { first: 0, end: 0 })
             }
-            29 => Self::CatchUp(from.get()),
+            29 if CATCHUP => Self::CatchUp(from.get()),
+            // Whoever asks to catch up is to know that nobody serves it here.
+            29 => {
+                let begins = from.rest.first() == Some(&0);
+                from.skip(29);
+                if begins { Self::CatchUp(CatchUp::Begin { datagrams: 0, tag: 0, skip: 0 }) } else { Self::Lacking }
+            }
             tag => {
                 from.skip(tag);
                 Self::Lacking
@@ -562,23 +582,29 @@ const LARGE: bool = cfg!(feature = "large");
 const SKETCH: bool = sketch::POSSIBLE;
 const CATCHUP: bool = cfg!(feature = "catchup");
 
-/// In a form: a varint, and bytes behind their length; other numbers are lengths.
+/// In a form: a varint, bytes behind their length, and a key that may be missing; other numbers are lengths, and what is
+/// not there is no byte long.
 const VARINT: u8 = 0xff;
 const BYTES: u8 = 0xfe;
+const KEY_OR_NONE: u8 = 0xfd;
 
-/// What the fields are of messages that a build may lack: by tag, and by variant where there are several.
-const FORMS: [(u8, u8, &[u8]); 11] = [
-    (21, 0, &[8, VARINT, 8, VARINT, 1, BYTES, BYTES]),
-    (22, 0, &[8, VARINT, 8, 8, 4, 1]),
-    (23, 0, &[8, VARINT, 4]),
-    (26, 0, &[12, 4, VARINT, VARINT]),
-    (27, 0, &[4, VARINT, BYTES]),
-    (28, 0, &[VARINT, CELL_LEN as u8, ESTIMATE_LEN as u8]),
-    (28, 1, &[VARINT, VARINT, BYTES]),
-    (28, 2, &[VARINT, VARINT]),
-    (28, 3, &[2, BYTES]),
-    (28, 4, &[2, BYTES]),
-    (28, 5, &[2, VARINT, VARINT, BYTES]),
+/// Of messages that a build may lack: the tag, the variant where there are several, and what the fields are.
+const FORMS: [[u8; 9]; 15] = [
+    [21, 0, 8, VARINT, 8, VARINT, 1, BYTES, BYTES],
+    [22, 0, 8, VARINT, 8, 8, 4, 1, 0],
+    [23, 0, 8, VARINT, 4, 0, 0, 0, 0],
+    [26, 0, 12, 4, VARINT, VARINT, 0, 0, 0],
+    [27, 0, 4, VARINT, BYTES, 0, 0, 0, 0],
+    [28, 0, VARINT, CELL_LEN as u8, ESTIMATE_LEN as u8, 0, 0, 0, 0],
+    [28, 1, VARINT, VARINT, BYTES, 0, 0, 0, 0],
+    [28, 2, VARINT, VARINT, 0, 0, 0, 0, 0],
+    [28, 3, 2, BYTES, 0, 0, 0, 0, 0],
+    [28, 4, 2, BYTES, 0, 0, 0, 0, 0],
+    [28, 5, 2, VARINT, VARINT, BYTES, 0, 0, 0],
+    [29, 0, 1, 1, 4, 0, 0, 0, 0],
+    [29, 1, VARINT, BYTES, 0, 0, 0, 0, 0],
+    [29, 2, 12, 1, VARINT, 1, 4, 0, 0],
+    [29, 3, VARINT, 1, KEY_OR_NONE, 0, 0, 0, 0],
 ];
 
 /// How many bytes of a message behind its tag are read past.

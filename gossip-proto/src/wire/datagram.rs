@@ -14,6 +14,7 @@ use crate::addr::NodeId;
 use crate::config::SwarmKey;
 use crate::error::Rejected;
 use crate::hash::hash;
+use crate::slab::shift;
 
 /// What opens and closes datagrams: the swarm's key, and whose node this is.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +160,7 @@ pub(crate) fn wrap(buf: &mut [u8], len: usize, header: &Header, to: NodeId) -> O
     if FORWARD_LEN_MAX + len > buf.len() {
         return None;
     }
-    buf.copy_within(FORWARD_LEN_MAX..FORWARD_LEN_MAX + len, start);
+    shift(buf, FORWARD_LEN_MAX, len, start);
     buf.get_mut(..start)?.copy_from_slice(lead.get(..start)?);
     Some(start + len)
 }

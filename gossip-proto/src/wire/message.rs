@@ -367,6 +367,9 @@ impl Message<'_> {
             Self::Window(window) => window.base % 64 == 0 && window.held & !window.seen == 0,
             Self::Missing(missing) => missing.base % 32 == 0,
             Self::Pull { from, end, .. } => from < end,
+            // What is read past says nothing.
+            Self::Sketch(_) if !sketch::POSSIBLE => true,
+            Self::CatchUp(_) if !cfg!(feature = "catchup") => true,
             Self::Sketch(Sketch::Cells { first, end, cells: Many::Wire(bytes) }) => {
                 bytes.len() % CELL_LEN == 0 && usize::from(*first) + bytes.len() / CELL_LEN <= usize::from(*end)
             }

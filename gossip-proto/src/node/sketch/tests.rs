@@ -136,7 +136,7 @@ fn a_list_that_nobody_waits_for_gives_way() {
     a.plant(b"t/1", b"value", 2, 7);
     a.planted();
     let now = Instant::from_micros(1);
-    let [lost, waiting] = [2, 3].map(|id| a.members.insert(NodeId(id), addr(NodeId(id))).unwrap().0);
+    let [lost, waiting] = [2, 3].map(|id| a.members.insert(NodeId(id), addr(NodeId(id)), 0).unwrap().0);
     let key = Short::of(a.store.key_hash(0));
     assert!(a.exchange.add(lost, Chore::Send(key), false), "as if its row had been dropped");
 

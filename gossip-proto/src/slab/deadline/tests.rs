@@ -30,7 +30,7 @@ fn check(heap: &Deadlines, rows: &[Row], slots: &[Slot], model: &BTreeMap<usize,
     }
     let odd = |ix: &usize| ix % 2 == 1;
     let first_odd = model.iter().filter(|(ix, _)| odd(ix)).min_by_key(|(_, tick)| **tick).map(|(ix, _)| *ix);
-    assert_eq!(heap.first_of(rows, |ix| odd(&ix)), first_odd);
+    assert_eq!(heap.first_of(rows, &|ix| odd(&ix)), first_odd);
     #[cfg(not(any(target_os = "none", gossip_ix16)))]
     {
         assert_eq!((heap.len(), heap.is_empty()), (model.len(), model.is_empty()));

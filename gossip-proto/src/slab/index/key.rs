@@ -4,7 +4,7 @@
 
 use core::ops::{Add, Sub};
 
-use siphasher::sip128::Hash128;
+use crate::hash::Hash;
 
 /// What the index is ordered by: hash of the topic, then hash of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,14 +37,12 @@ impl Key {
     }
 
     pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-        Self([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes))
+        Self(words(bytes).map(u32::to_be))
     }
 
     /// Most significant byte first, as the keys are ordered.
     pub(crate) fn to_bytes(self) -> [u8; 12] {
-        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = self.0.map(u32::to_be_bytes);
-        [a, b, c, d, e, f, g, h, i, j, k, l]
+        to_bytes(self.0.map(u32::to_be))
     }
 
     /// The next greater key; `None` after the last.
@@ -107,7 +105,8 @@ impl Prefix {
     /// The prefix that is longer by these four bits, as far as the key goes.
     pub(crate) fn child(self, nibble: u8) -> Self {
         let mut bits = self.bits;
-        for (n, shift) in (self.len..Key::BITS).zip((0..4).rev()) {
+        for shift in 0..4 {
+            let n = self.len + 3 - shift;
             if let Some(word) = bits.0.get_mut(usize::from(n / 32)) {
                 *word |= u32::from(nibble >> shift & 1) << (31 - n % 32);
             }
@@ -139,34 +138,53 @@ impl Item {
     pub(crate) const ZERO: Self = Self([0; 3]);
 
     /// The first 96 bits of a hash.
-    pub(crate) fn of(hash: Hash128) -> Self {
+    pub(crate) fn of(hash: Hash) -> Self {
         Self([hash.h1 as u32, (hash.h1 >> 32) as u32, hash.h2 as u32])
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn plus(self, other: [u32; 3], carry: u64) -> Self {
+        let (mut words, mut carry) = (self.0, carry);
+        for (word, other) in words.iter_mut().zip(&other) {
+            let wide = u64::from(*word) + u64::from(*other) + carry;
+            (*word, carry) = (wide as u32, wide >> 32);
+        }
+        Self(words)
     }
 
     #[cfg(test)]
     pub(crate) fn from_bytes(bytes: [u8; 12]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-        Self([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes))
+        Self(words(bytes).map(u32::to_le))
     }
 
     /// Least significant byte first.
     pub(crate) fn to_bytes(self) -> [u8; 12] {
-        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = self.0.map(u32::to_le_bytes);
-        [a, b, c, d, e, f, g, h, i, j, k, l]
+        to_bytes(self.0.map(u32::to_le))
     }
+}
+
+/// Three words as they lie in memory.
+fn words(bytes: [u8; 12]) -> [u32; 3] {
+    let mut words = [0; 3];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        *word = bytes.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+    }
+    words
+}
+
+fn to_bytes(words: [u32; 3]) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
 }
 
 impl Add for Item {
     type Output = Self;
 
     fn add(self, rhs: Self) -> Self {
-        let mut carry = 0;
-        let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(&rhs.0) {
-            let wide = u64::from(*word) + u64::from(*other) + carry;
-            (*word, carry) = (wide as u32, wide >> 32);
-        }
-        Self(words)
+        self.plus(rhs.0, 0)
     }
 }
 
@@ -175,13 +193,7 @@ impl Sub for Item {
 
     fn sub(self, rhs: Self) -> Self {
         // Two's complement: the carry that starts at one makes the flipped bits the negative.
-        let mut carry = 1;
-        let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(&rhs.0) {
-            let wide = u64::from(*word) + u64::from(!*other) + carry;
-            (*word, carry) = (wide as u32, wide >> 32);
-        }
-        Self(words)
+        self.plus(rhs.0.map(|word| !word), 1)
     }
 }
 

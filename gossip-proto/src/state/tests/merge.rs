@@ -9,7 +9,7 @@ use crate::state::merge::{SIBLINGS_MAX, VERSIONS_MAX};
 /// The rules as they are written, all at once: what is held of a set of versions.
 fn fold(all: &[Owned]) -> Model {
     let mut sorted: Vec<&Owned> = all.iter().collect();
-    sorted.sort_by(|a, b| b.get().rank().cmp(&a.get().rank()));
+    sorted.sort_by(|a, b| b.get().order(&a.get()));
     sorted.dedup();
     let mut kept: Vec<Owned> = Vec::new();
     for version in sorted {
