@@ -1,4 +1,4 @@
-//! Division. On a processor without one it takes a step for each bit here, where the compiler's way through them takes
+//! Division, and the width of a number. On a processor without one it takes a step for each bit here, where the compiler's way through them takes
 //! more than a kilobyte of flash.
 //!
 //! Knows: numbers. Does not know: what they count. By zero it is as by one.
@@ -22,6 +22,16 @@ pub(crate) fn divide(number: u64, by: u32) -> u64 {
         }
     }
     left
+}
+
+/// How many bits a number takes; where that is an instruction, it is one.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
+pub(crate) fn width(number: u32) -> u32 {
+    if NATIVE {
+        return u32::BITS - number.leading_zeros();
+    }
+    (0..u32::BITS).find(|bits| number >> bits == 0).unwrap_or(u32::BITS)
 }
 
 /// Of two numbers of 32 bits.

@@ -31,7 +31,7 @@ pub use quorum::Quorum;
 pub use slot::MemberState;
 
 use crate::addr::{Addr, NodeId};
-use crate::divide::{divide, quotient};
+use crate::divide::{divide, quotient, width};
 use crate::time::{Instant, Tick};
 
 /// A member of the swarm, as this node knows it. The node itself is one.
@@ -94,7 +94,7 @@ impl<'a> Member<'a> {
 /// 1000 × log10 of `n`, within 1 %: log2 by linear interpolation between powers of two, in 1/256.
 pub(crate) fn log10_milli(n: usize) -> u32 {
     let n = n.max(1) as u32;
-    let whole = n.ilog2();
+    let whole = width(n) - 1;
     let part = if whole < 8 { n << (8 - whole) } else { n >> (whole - 8) } - 256;
     (whole * 256 + part) * 301 / 256
 }

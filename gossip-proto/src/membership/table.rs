@@ -70,6 +70,8 @@ pub(crate) struct Members<'a> {
     key: SwarmKey,
     /// What a member was before the change that is being made: incarnation, version of its tags, address and state.
     before: (u32, u32, Addr, MemberState),
+    /// Whether a change moved one, until what follows from it is done.
+    pub(crate) moved: bool,
 }
 
 impl<'a> Members<'a> {
@@ -110,6 +112,7 @@ impl<'a> Members<'a> {
             greatest: None,
             key,
             before: (0, 0, Addr::NONE, MemberState::Alive),
+            moved: false,
         }
     }
 
@@ -206,7 +209,9 @@ impl<'a> Members<'a> {
             return;
         }
         self.tally.moved(Some(before.3), Some(after.3));
-        slot.updated |= (before.1, before.2) != (after.1, after.2);
+        let moved = before.2 != after.2;
+        slot.updated |= moved || before.1 != after.1;
+        self.moved |= moved;
         let item = live.then(|| self.hash_item(ix));
         self.index.update(&mut self.cells, ix, item);
         if ix != OWN {

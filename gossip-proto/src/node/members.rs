@@ -105,7 +105,6 @@ impl Node<'_> {
         let news = self.is_newer(held, item);
         self.excuse_sleeper(held, item);
         let other_tags = self.are_other_tags(held, item);
-        let moved = held.and_then(|ix| self.members.get(ix)).is_some_and(|slot| slot.addr != item.addr);
         let (verdict, orphan) = accept_alive(&mut self.members, held, item, item.id == context.sender, other_tags);
         self.drop_tags(orphan);
         if verdict == Verdict::Refused && self.members.is_sample() {
@@ -117,12 +116,6 @@ impl Node<'_> {
             self.take_tags(ix, item);
         }
         self.follow(context, verdict);
-        // Who looks for it where it is not may be long in finding out: as important as a death.
-        if let Verdict::News(ix) = verdict {
-            if moved && !context.copies {
-                self.members.heat(ix, self.transmissions());
-            }
-        }
     }
 
     /// Whether the tags of a record are others than those that are held, as when an older life came to the same counter. Who
@@ -221,11 +214,11 @@ impl Node<'_> {
 
     /// A member is not what it was: its deadline, the news, and, if it is accused, that it hears of it first.
     pub(super) fn member_changed(&mut self, now: Instant, ix: usize, news: bool) {
-        let Some(state) = self.members.get(ix).map(|slot| slot.state) else { return };
         let live = self.members.peers() + 1;
-        if let Some(slot) = self.members.get_mut(ix) {
-            slot.since = Tick::at(now);
-        }
+        let Some(slot) = self.members.get_mut(ix) else { return };
+        slot.since = Tick::at(now);
+        let state = slot.state;
+        let moved = core::mem::take(&mut self.members.moved);
         self.members.set_deadline(
             ix,
             match state {
@@ -250,9 +243,9 @@ impl Node<'_> {
             MemberState::Alive => {}
         }
         if news {
-            // That somebody is there is found by comparing, too; that somebody is not must be told. Where a few
-            // pass it on, who waits for it may hear of it from one alone.
-            let half = state == MemberState::Alive && !(3..10).contains(&live);
+            // That somebody is there is found by comparing, too; that somebody is not, or is elsewhere, must be told. Where a
+            // few pass it on, who waits for it may hear of it from one alone.
+            let half = state == MemberState::Alive && !moved && !(3..10).contains(&live);
             let mult = if half { self.config.rumor_mult.div_ceil(2) } else { self.config.rumor_mult };
             self.members.heat(ix, transmissions(mult, live));
         }

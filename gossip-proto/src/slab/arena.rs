@@ -24,7 +24,7 @@ use core::num::NonZero;
 use core::ops::Range;
 
 use super::{shift, word};
-use crate::divide::quotient;
+use crate::divide::{quotient, width};
 
 /// A record's place: the offset of its header, plus 1. All-zero bytes of an `Option<Loc>` are none.
 // Packed where slots are small, as their links are.
@@ -71,7 +71,7 @@ impl Arena {
         let page_count = (quotient(area_len as u32, (page_min + Page::LEN) as u32) as usize).clamp(1, PAGES_MAX);
         let page_len =
             (quotient(area_len as u32, page_count as u32) as usize).saturating_sub(Page::LEN) / ALIGN * ALIGN;
-        let class_bits = usize::BITS - (page_len / CLASSES).leading_zeros();
+        let class_bits = width((page_len / CLASSES) as u32);
         let mut arena = Self {
             record_max: 0,
             used: 0,
@@ -229,7 +229,7 @@ impl Arena {
             self.fresh += 1;
             return Page::default();
         }
-        let emptiest = self.classes.checked_ilog2().unwrap_or(0) as usize;
+        let emptiest = width(self.classes).saturating_sub(1) as usize;
         self.open = self.heads.get(emptiest).map_or(0, |head| head.saturating_sub(1)).min(self.page_count - 1);
         let mut page = Page::read(area, self.open);
         self.unlink(area, page);

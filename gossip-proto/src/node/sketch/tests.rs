@@ -159,7 +159,7 @@ fn a_list_that_nobody_waits_for_gives_way() {
 #[test]
 fn a_question_for_no_cells_is_answered_by_equals_alone() {
     let mut a = node(1);
-    let ix = a.members.insert(NodeId(3), addr(NodeId(3))).unwrap().0;
+    let ix = a.members.insert(NodeId(3), addr(NodeId(3)), 0).unwrap().0;
     a.plant(b"t/1", b"value", 2, 7);
     a.planted();
     let ask = |a: &mut Node<'_>, root: u32| {

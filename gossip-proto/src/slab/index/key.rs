@@ -4,6 +4,7 @@
 
 use core::ops::{Add, Sub};
 
+use crate::divide::width;
 use crate::hash::Hash;
 
 /// What the index is ordered by: hash of the topic, then hash of the key.
@@ -74,7 +75,7 @@ impl Key {
     /// The first bit in which two keys differ.
     pub(super) fn differs(self, other: Self) -> Option<u8> {
         let word = (0..3).find(|word| self.0[*word] != other.0[*word])?;
-        Some(32 * word as u8 + (self.0[word] ^ other.0[word]).leading_zeros() as u8)
+        Some(32 * word as u8 + (u32::BITS - width(self.0[word] ^ other.0[word])) as u8)
     }
 
     /// Ones in the first `len` bits, zeros beyond.
