@@ -1,13 +1,27 @@
 //! What the arena costs at its worst: nearly all that admission allows is used, and owners come in random order.
 
+// A bench is not all of their users.
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::time::{Duration, Instant};
 
-#[allow(dead_code, reason = "a bench is not all of its users")]
-#[path = "../src/slab/arena.rs"]
-mod arena;
+#[path = "../src/divide.rs"]
+mod divide;
+#[path = "../src/hash.rs"]
+mod hash;
+#[path = "../src/rng.rs"]
+mod rng;
+#[path = "../src/slab/mod.rs"]
+mod slab;
+#[path = "../src/time.rs"]
+mod time;
 
-use arena::{Arena, Loc};
+use rng::Seed;
+use slab::arena::{Arena, Loc};
 
 /// As large as a real slot, so that following a move costs the cache what it will cost.
 #[derive(Clone, Copy, Default)]

@@ -7,6 +7,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[path = "../src/divide.rs"]
+mod divide;
 #[path = "../src/hash.rs"]
 mod hash;
 #[path = "../src/rng.rs"]

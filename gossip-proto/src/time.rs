@@ -103,7 +103,7 @@ impl Sub<Instant> for Instant {
 /// A duration in whole microseconds; `u64::MAX` when it does not fit.
 #[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn micros(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(quotient(duration.subsec_nanos(), 1_000) as u64)
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(quotient(duration.subsec_nanos(), 1_000).into())
 }
 
 /// The microseconds of a second, and of a Duration's parts of one.
