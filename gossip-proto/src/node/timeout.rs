@@ -344,7 +344,7 @@ impl Node<'_> {
         if table == Table::Entries && (slot.root == root || self.members.agrees(ix)) {
             return self.session(table).end(now, true);
         }
-        // Questions about members go to somebody else each time.
+        // Questions about members go to somebody else after the first.
         let sessions = u64::from(self.stats.sessions as u32);
         let theirs = if table == Table::Entries { u64::from(slot.root) << 32 } else { sessions };
         if table == Table::Entries && self.session(table).tries() == 0 {
@@ -414,7 +414,7 @@ const RETRY_MAX: u64 = 2_000_000;
 const RETRY_GUESS: u64 = 200_000;
 /// The longest wait between two rounds of farewells, in µs.
 const FAREWELL_WAIT: u64 = 100_000;
-/// How often the same is asked without anything coming of it: members each time of somebody else; entries of one, where at
+/// How often the same is asked without anything coming of it: members after the first of somebody else; entries of one, where at
 /// 30 % loss each way ten fail in 1 of 1,000 sessions.
 const TRIES: u8 = 4;
 const TRIES_ENTRIES: u8 = 10;

@@ -46,7 +46,7 @@ pub(crate) enum Step {
 }
 
 impl Session {
-    /// One for each table: members, whose questions go to somebody else each time, entries, and messages, if there are any.
+    /// One for each table: members, whose questions go to somebody else after the first, entries, and messages, if there are any.
     #[cfg(feature = "messages")]
     pub(crate) const ALL: [Self; TABLES] = [Self::new(true), Self::new(false), Self::new(true)];
     #[cfg(not(feature = "messages"))]
