@@ -5,13 +5,14 @@
 #   adapter-embassy/bare.sh ports           the library for other processors, some without compare-and-swap
 #   adapter-embassy/bare.sh image           the firmware; its path is the last line
 #   adapter-embassy/bare.sh sizes           what the core and the image take, fenced
+#   adapter-embassy/bare.sh stack           what each door of the core takes of the stack, by its code, fenced
 #   adapter-embassy/bare.sh instructions    of each door for an idle datagram, fenced; `instructions --write` moves the fence
 #   adapter-embassy/bare.sh log             what defmt-print makes of the log of a board that runs for a second
 #   adapter-embassy/bare.sh mixed           three hosts and two boards under QEMU; then sixteen boards on one segment
 #
 # Uses rustup's targets where they are installed, and else Debian's compiler, which brings the source of core:
 # rustc-web cargo-web rust-web-src binutils-arm-none-eabi. `mixed`, `log` and `instructions` need qemu-system-arm,
-# and `log` defmt-print.
+# `log` defmt-print, and `stack` python3, llvm-objdump and rustup's lld.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,6 +26,8 @@ CORE_FLASH_MAX=65536
 CORE_RAM_MAX=12288
 IMAGE_FLASH_MAX=147456
 IMAGE_RAM_MAX=32768
+# Of the deepest door, by its code for each of the ports, and seen while two nodes run.
+STACK_MAX=2048
 # The image with all parts that may be left out.
 FULL_FLASH_MAX=262144
 FULL_RAM_MAX=65536
@@ -37,8 +40,9 @@ bare() {
         CARGO_TARGET_DIR="$OUT/bare" cargo "$@" --release --target "$target"
         return
     fi
-    local linker=CARGO_TARGET_${target^^}_LINKER
-    env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$OUT/bare" "${linker//-/_}=arm-none-eabi-ld" \
+    local variable=CARGO_TARGET_${target^^}_LINKER linker=arm-none-eabi-ld
+    [[ $target == thumb* ]] || linker=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld)
+    env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$OUT/bare" "${variable//-/_}=$linker" \
         /usr/bin/cargo "$@" --release --target "$target" -Z build-std=core
 }
 
@@ -82,12 +86,27 @@ sizes() {
     fence flash "$(flash "$core")" "$CORE_FLASH_MAX" 65536
     arm-none-eabi-nm --print-size --radix=d "$core" | awk '/ (MEMORY|NODE)$/ { printf "   %s %d in %s\n", $4, $2, $3 }'
     fence "MEMORY and NODE" "$(ram "$core")" "$CORE_RAM_MAX" 12288
-    echo "   frames of more than 256 bytes; the goal for the deepest door is 2048 together:"
-    frames "$core"
+    stack
     echo "the firmware, $IMAGE_TARGET:"
     fence flash "$(flash "$firmware")" "$IMAGE_FLASH_MAX" 147456
     fence ".data and .bss" "$(arm-none-eabi-size "$firmware" | awk 'NR == 2 { print $2 + $3 }')" "$IMAGE_RAM_MAX" "$IMAGE_RAM_MAX"
+    echo "   frames of more than 256 bytes:"
     frames "$firmware"
+}
+
+# Prints what the doors take and the deepest chain of calls; fails beyond the fence, which is for the core alone.
+stack() {
+    local target thumb=(--quiet --locked --manifest-path .ci/thumb/Cargo.toml)
+    for target in "${PORTS[@]}"; do
+        bare "$target" build "${thumb[@]}" --features full
+        echo "the stack of the core's doors with all parts that may be left out, $target:"
+        python3 adapter-embassy/stack.py "$OUT/bare/$target/release/thumb" | sed -n 1p
+    done
+    for target in "${PORTS[@]}"; do
+        bare "$target" build "${thumb[@]}"
+        echo "the stack of the core's doors, $target; fence and goal $STACK_MAX:"
+        python3 adapter-embassy/stack.py "$OUT/bare/$target/release/thumb" "$STACK_MAX"
+    done
 }
 
 # What lies in flash: code, constants, and what .data starts with.
@@ -116,14 +135,18 @@ frames() {
     ' | sort -rn -k1 | head -12 | cut -c1-120
 }
 
-# Counts are the same in every run of one image; another compiler or a change of the core may move them by 5 %.
+# Counts are the same in every run of one image; another compiler or a change of the core may move them by 5 %. The image
+# tells, too, how deep a door went while it ran.
 instructions() {
-    local fence=adapter-embassy/firmware/instructions.txt counted
+    local fence=adapter-embassy/firmware/instructions.txt told counted
     image >/dev/null
-    counted=$(timeout 120 qemu-system-arm -machine mps2-an385 -display none -monitor none -serial none -nic none \
+    told=$(timeout 120 qemu-system-arm -machine mps2-an385 -display none -monitor none -serial none -nic none \
         -icount shift=4,sleep=off -semihosting-config enable=on,target=native \
-        -kernel "$OUT/bare/$IMAGE_TARGET/release/instructions" 2>&1 </dev/null | grep ^instructions)
-    echo "$counted"
+        -kernel "$OUT/bare/$IMAGE_TARGET/release/instructions" 2>&1 </dev/null)
+    echo "$told"
+    awk -v max="$STACK_MAX" '$1 == "stack" { seen = $2 } END { exit !(seen > 0 && seen <= max) }' <<<"$told" ||
+        { echo "a door takes more stack than $STACK_MAX bytes" >&2; exit 1; }
+    counted=$(grep ^instructions <<<"$told")
     if [[ ${1:-} == --write ]]; then
         echo "$counted" >"$fence"
     else

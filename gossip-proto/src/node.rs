@@ -561,7 +561,7 @@ impl<'a> Node<'a> {
         let now = self.advance(now);
         let mut buf = [0; Self::TAGS_LEN_MAX];
         let len = encode_tags(&mut buf, tags).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
-        self.keep_record(now, buf, len)
+        self.keep_record(now, &mut buf, len)
     }
 
     /// Changes the address that this node announces.

@@ -25,7 +25,7 @@ pub(crate) use probe::{PINGS_MAX, Prober, Relay, Retry, rtt_units};
 pub(crate) use rules::{CONFIRMATIONS_MAX, Report, Verdict, accept_alive, accept_report, newer, plausible};
 pub(crate) use slot::MemberSlot;
 pub(crate) use table::{Members, OWN};
-pub(crate) use tags::{append_scope, encode_tags, split_scope, tags};
+pub(crate) use tags::{append_scope, encode_tags, scope_len, split_scope, tags};
 
 pub use quorum::Quorum;
 pub use slot::MemberState;

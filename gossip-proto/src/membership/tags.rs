@@ -2,7 +2,7 @@
 //!
 //! Knows: the encoding. Does not know: whose they are, nor where they are kept.
 
-use crate::slab::scope::{OwnScope, Scope};
+use crate::slab::scope::OwnScope;
 
 /// Writes tags into `buf`; `None` when they do not fit.
 pub(crate) fn encode_tags<'t>(buf: &mut [u8], tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Option<usize> {
@@ -22,6 +22,11 @@ fn encode_text(buf: &mut [u8], text: &str) -> Option<usize> {
     Some(1 + text.len())
 }
 
+/// How long a scope is behind tags.
+pub(crate) fn scope_len(scope: &OwnScope) -> usize {
+    if scope.is_all() { 0 } else { 1 + scope.bytes_len() }
+}
+
 /// Writes a scope behind tags that take `len` bytes; the length of both, or `None` when it does not fit.
 ///
 /// It begins with a length that no tag has, so whoever reads tags stops there.
@@ -35,14 +40,13 @@ pub(crate) fn append_scope(buf: &mut [u8], len: usize, scope: &OwnScope) -> Opti
     Some(len + 1 + bytes.len())
 }
 
-/// The tags alone, and the scope behind them: everything if there is none.
-pub(crate) fn split_scope(bytes: &[u8]) -> (&[u8], Scope) {
+/// The tags alone, and the bytes of the scope behind them: of one that is everything, if there are none.
+pub(crate) fn split_scope(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = bytes;
     while part(&mut rest).is_some() {}
-    let len = bytes.len() - rest.len();
     match rest.split_first() {
-        Some((&SCOPE, scope)) => (bytes.get(..len).unwrap_or(&[]), Scope::from_bytes(scope)),
-        _ => (bytes, Scope::ALL),
+        Some((&SCOPE, scope)) => (bytes.get(..bytes.len() - rest.len()).unwrap_or(&[]), scope),
+        _ => (bytes, &[]),
     }
 }
 

@@ -9,6 +9,7 @@ use super::output::Filling;
 use super::rows::Rest;
 use super::timeout::retry;
 use crate::repair::{LANES_OPEN, LANES_POSSIBLE, Phase, Question, RUN_MAX, Row, SOURCES_MAX, Seen, Task, UNASKED};
+use crate::slab::SCARCE;
 use crate::slab::index::{Key, Prefix};
 use crate::time::Instant;
 use crate::wire::{CatchUp, Message, Table};
@@ -174,6 +175,7 @@ impl Node<'_> {
     }
 
     /// Writes as much of a row as fits.
+    #[cfg_attr(feature = "catchup", inline(never))]
     pub(super) fn fill_catch_up(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
         let pushed = match row.task {
             Task::Begin { .. } | Task::Fetch { .. } if !LANES_POSSIBLE => Some(0),
@@ -202,15 +204,17 @@ impl Node<'_> {
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
     }
 
+    #[inline(never)]
     fn fill_run(&mut self, filling: &mut Filling<'_>, mut row: Row, skip: u32, tag: u16, datagrams: u8) -> Rest {
-        let (prefix, mut pushed, mut next) = (row.prefix(), false, None);
+        let (prefix, mut pushed, mut next) = (row.prefix(), core::mem::take(&mut filling.run), None);
         for passed in 0..PASSED_MAX {
-            let Some((slot, key)) = self.tree(Table::Entries, Some(row.to())).seek(prefix, u16::MAX, row.key()) else {
-                break;
-            };
+            let found = self.seek(Table::Entries, Some(row.to()), prefix, u16::MAX, row.key());
+            let Some((slot, key)) = found else { break };
             let skipped = skip != 0 && key.topic() == skip;
             let after = if skipped { skip.checked_add(1).map(|topic| Key::new(topic, 0)) } else { key.successor() };
-            if !skipped && !self.bury_zombie(row.to(), slot, true) {
+            if !skipped && self.is_zombie(row.to(), slot) {
+                filling.zombie = Some(slot);
+            } else if !skipped {
                 let limit = filling.room().saturating_sub(RUN_LEN_MAX);
                 let empty = filling.is_blank();
                 if self.push_slot(filling, Table::Entries, slot, true, limit).is_some() {
@@ -227,12 +231,18 @@ impl Node<'_> {
             }
             let Some(after) = after.filter(|after| prefix.contains(*after)) else { break };
             row = row.at(after);
+            if filling.zombie.is_some() {
+                filling.run = pushed;
+                return Rest::More(row);
+            }
             if passed + 1 == PASSED_MAX {
                 next = Some(after);
             }
         }
         let left = datagrams - 1;
         if filling.push(&Message::CatchUp(CatchUp::Run { tag, left, next }), true, usize::MAX).is_none() && !pushed {
+            // It is found again when there is room.
+            filling.zombie = None;
             return Rest::More(row);
         }
         match next {
@@ -244,19 +254,35 @@ impl Node<'_> {
     /// Writes which parts there are, each with no more than a sixth of all; and then owes the first of them.
     #[inline(never)]
     fn fill_parts(&mut self, filling: &mut Filling<'_>, row: Row, skip: u32, datagrams: u8, tag: u8) -> Option<usize> {
-        let tree = self.tree(Table::Entries, Some(row.to()));
-        let count = tree.count(Prefix::ROOT);
-        let most = (count / PART_OF).max(DIVIDE_MIN);
         let mut bytes = heapless::Vec::<u8, PARTS_LEN_MAX>::new();
         let room = filling.room().saturating_sub(PARTS_HEAD_MAX).min(PARTS_LEN_MAX);
+        let count = self.list_parts(row.to(), room, &mut bytes);
+        let used = push_parts(filling, count, &bytes)?;
+        if datagrams > 0 {
+            self.owe_runs(&row, Parts(&bytes), Task::Run { skip, tag: tag.into(), datagrams });
+        }
+        Some(used)
+    }
+
+    #[inline(never)]
+    fn owe_runs(&mut self, row: &Row, parts: Parts<'_>, task: Task) {
+        let Task::Run { skip, tag, datagrams } = task else { return };
+        for (nth, part) in parts.take(LANES_OPEN).enumerate() {
+            let tag = tag.saturating_add(nth as u16) << 8;
+            self.owe(Some(row.to()), Table::Entries, Task::Run { skip, tag, datagrams }, part, 0);
+        }
+    }
+
+    /// Lists the parts, and says how much they hold together.
+    #[inline(never)]
+    fn list_parts(&self, peer: usize, room: usize, bytes: &mut heapless::Vec<u8, PARTS_LEN_MAX>) -> usize {
+        let count = self.count_with(peer);
+        let most = (count / PART_OF).max(DIVIDE_MIN);
         let mut from = Some(Key::default());
-        while let Some((_, at)) = from.and_then(|from| tree.seek(Prefix::ROOT, u16::MAX, from)) {
-            // The widest part that begins behind the last one and is not too heavy; nor divided when there is no room.
-            let start = from.unwrap_or_default();
-            let fine = bytes.len() + COARSE_LEN < room;
-            let fits = |part: &Prefix| part.first() >= start && (!fine || tree.count(*part) <= most);
-            let mut parts = (0..=Key::BITS / 4).map(|nibbles| Prefix::of(at, nibbles * 4));
-            let Some(part) = parts.find(fits) else { break };
+        while let Some(start) = from {
+            // Nothing is divided when there is no room.
+            let most = if bytes.len() + COARSE_LEN < room { most } else { usize::MAX };
+            let Some(part) = self.next_part(peer, start, most) else { break };
             let used = usize::from(part.len().div_ceil(8));
             if bytes.len() + 1 + used > room {
                 break;
@@ -265,19 +291,32 @@ impl Node<'_> {
             let _ = bytes.extend_from_slice(part.first().to_bytes().get(..used).unwrap_or_default());
             from = part.last().successor();
         }
-        if from.is_some_and(|from| tree.seek(Prefix::ROOT, u16::MAX, from).is_some()) {
+        if from.is_some_and(|from| self.next_part(peer, from, usize::MAX).is_some()) {
             // No list is that long: all is one part.
             bytes.clear();
             let _ = bytes.push(0);
         }
-        let parts = CatchUp::Parts { count: count as u32, parts: &bytes };
-        let used = filling.push(&Message::CatchUp(parts), false, usize::MAX)?;
-        for (nth, part) in Parts(&bytes).take(LANES_OPEN).enumerate().filter(|_| datagrams > 0) {
-            let tag = u16::from(tag).saturating_add(nth as u16) << 8;
-            self.owe(Some(row.to()), Table::Entries, Task::Run { skip, tag, datagrams }, part, 0);
-        }
-        Some(used)
+        count
     }
+
+    #[inline(never)]
+    fn count_with(&self, peer: usize) -> usize {
+        self.tree(Table::Entries, Some(peer)).count(Prefix::ROOT)
+    }
+
+    /// The widest part that begins at `start` or later, holds something, and at most so much.
+    #[inline(never)]
+    fn next_part(&self, peer: usize, start: Key, most: usize) -> Option<Prefix> {
+        let tree = self.tree(Table::Entries, Some(peer));
+        let (_, at) = tree.seek(Prefix::ROOT, u16::MAX, start)?;
+        let mut parts = (0..=Key::BITS / 4).map(|nibbles| Prefix::of(at, nibbles * 4));
+        parts.find(|part| part.first() >= start && (most == usize::MAX || tree.count(*part) <= most))
+    }
+}
+
+#[inline(never)]
+fn push_parts(filling: &mut Filling<'_>, count: usize, parts: &[u8]) -> Option<usize> {
+    filling.push(&Message::CatchUp(CatchUp::Parts { count: count as u32, parts }), false, usize::MAX)
 }
 
 /// Parts as they came.
@@ -301,9 +340,9 @@ const FRESH_MAX: u32 = 16;
 /// A part is divided that holds more than one of so many parts of all, unless it holds so few that they fit in some datagrams.
 const PART_OF: usize = 6;
 const DIVIDE_MIN: usize = 64;
-/// How long a list of parts is: some 80 of them; how much of that is left for the end of one that grows too long; and what it
-/// takes besides: mark 1, tag 1, count 5, length 2.
-const PARTS_LEN_MAX: usize = 512;
+/// How long a list of parts is: some 80 of them, or, of a small table, 30; how much of that is left for the end of one that
+/// grows too long; and what it takes besides: mark 1, tag 1, count 5, length 2.
+const PARTS_LEN_MAX: usize = if SCARCE { 192 } else { 512 };
 const COARSE_LEN: usize = 96;
 const PARTS_HEAD_MAX: usize = 9;
 /// What a run's mark takes at most: tags 2, name 3, left 1, next 13.

@@ -7,7 +7,7 @@ use crate::addr::NodeId;
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
 use crate::repair::{Session, TABLES, Tree, root_digest};
-use crate::slab::index::Prefix;
+use crate::slab::index::{Cell, Index, Prefix};
 use crate::slab::scope::Scope;
 use crate::state::PutOptions;
 use crate::stats::Count;
@@ -91,12 +91,20 @@ impl Node<'_> {
 
     /// A table as it is compared with a member: of entries, what both want.
     pub(super) fn tree(&self, table: Table, peer: Option<usize>) -> Tree<'_> {
-        let (index, cells, scope) = match table {
-            Table::Members => (self.members.index().0, self.members.index().1, Scope::ALL),
-            Table::Entries => (self.store.index(), self.store.cells(), self.scope_with(peer)),
-            Table::Messages => (self.store.windows(), self.store.cells(), Scope::ALL),
-        };
-        Tree { index, cells, key: &self.envelope.key, scope }
+        let (index, cells) = self.index(table);
+        let mut tree = Tree { index, cells, key: &self.envelope.key, scope: Scope::ALL };
+        if table == Table::Entries {
+            self.cut(&mut tree.scope, peer);
+        }
+        tree
+    }
+
+    fn index(&self, table: Table) -> (&Index, &[Cell]) {
+        match table {
+            Table::Members => self.members.index(),
+            Table::Entries => (self.store.index(), self.store.cells()),
+            Table::Messages => (self.store.windows(), self.store.cells()),
+        }
     }
 
     /// The digest of a table as it is compared with a member; `by` is who says it.
@@ -106,11 +114,7 @@ impl Node<'_> {
     }
 
     pub(super) fn table_digest(&self, table: Table) -> u64 {
-        let (index, cells) = match table {
-            Table::Members => self.members.index(),
-            Table::Entries => (self.store.index(), self.store.cells()),
-            Table::Messages => (self.store.windows(), self.store.cells()),
-        };
+        let (index, cells) = self.index(table);
         root_digest(&self.envelope.key, &index.root(cells), 0)
     }
 

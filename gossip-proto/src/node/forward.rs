@@ -148,18 +148,18 @@ impl Node<'_> {
 
     /// Closes what was filled in for a destination behind a relay, and wraps it; says how long it is then, and whom it is
     /// bound to.
+    #[cfg_attr(feature = "relay", inline(never))]
     pub(super) fn wrap(
         &self,
         buf: &mut [u8],
         len: usize,
         header: &Header,
-        to: &Destination,
+        (relay, target): (Option<usize>, Option<NodeId>),
     ) -> Option<(usize, NodeId)> {
         if !POSSIBLE {
             return None;
         }
-        let relay = self.members.get(to.via?)?.id;
-        let target = to.id?;
+        let (relay, target) = (self.members.get(relay?)?.id, target?);
         wire::close(buf.get_mut(wire::FORWARD_LEN_MAX..)?, len, &self.envelope, Some(target));
         Some((wire::wrap(buf, len, header, target)?, relay))
     }
@@ -201,6 +201,7 @@ impl Node<'_> {
     }
 
     /// Writes the first datagram that is to be passed on to this destination.
+    #[cfg_attr(feature = "relay", inline(never))]
     pub(super) fn fill_forward(&mut self, filling: &mut Filling<'_>) {
         if !POSSIBLE {
             return;
@@ -240,16 +241,12 @@ impl Node<'_> {
 
 /// The destination.
 impl Node<'_> {
-    /// Takes in a datagram that a relay passed on. Its sender is where it was before: the relay's address is not its own.
+    /// Opens a datagram that a relay passed on. Its sender is where it was before: the relay's address is not its own.
     #[inline(never)]
-    pub(super) fn take_forwarded(&mut self, now: Instant, payload: &[u8]) {
-        let opened = wire::open_inner(payload, &self.envelope).ok();
-        let opened = opened.filter(|(_, messages)| !messages.clone().any(|message| message.is_err()));
-        let known = opened.and_then(|(header, messages)| Some((self.addr_of(header.id)?, header, messages)));
-        match known {
-            Some((from, header, messages)) => self.take_messages(now, &from, &header, messages, true),
-            None => self.stats.forward_refused += 1,
-        }
+    pub(super) fn open_forwarded<'d>(&self, payload: &'d [u8]) -> Option<(Addr, Header, wire::Messages<'d>)> {
+        let (header, messages) = wire::open_inner(payload, &self.envelope).ok()?;
+        messages.check().ok()?;
+        Some((self.addr_of(header.id)?, header, messages))
     }
 
     fn addr_of(&self, id: NodeId) -> Option<Addr> {

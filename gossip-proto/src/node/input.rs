@@ -46,25 +46,19 @@ impl Node<'_> {
         self.stats.bytes_in += len as u64;
         self.contacts.answered(from, header.id);
         self.take_messages(now, &from, &header, messages.clone(), false);
-        if forwards {
-            self.take_forwards(now, messages);
+        // What a relay passed on for us is opened when all else has been taken in, and here: the stack is free again.
+        let mut rest = messages;
+        while let Some(payload) = forwards.then(|| rest.next_forward(self.envelope.own)).flatten() {
+            match self.open_forwarded(payload) {
+                Some((from, header, messages)) => self.take_messages(now, &from, &header, messages, true),
+                None => self.stats.forward_refused += 1,
+            }
         }
         Ok(())
     }
 
-    /// Opens what a relay passed on for us, when all else has been taken in.
-    #[inline(never)]
-    fn take_forwards(&mut self, now: Instant, messages: wire::Messages<'_>) {
-        for message in messages.flatten() {
-            if let Message::Forward { to, payload } = message {
-                if to == self.envelope.own {
-                    self.take_forwarded(now, payload);
-                }
-            }
-        }
-    }
-
     /// Applies what a datagram says, which came from its sender or through a relay.
+    #[inline(never)]
     pub(super) fn take_messages(
         &mut self,
         now: Instant,
@@ -101,8 +95,9 @@ impl Node<'_> {
             copies: false,
             root: header.root,
         };
-        while let Some(Ok(message)) = messages.next() {
-            match message {
+        // In place: a message is one of the largest things on the stack.
+        while let Some(Ok(ref message)) = messages.next() {
+            match *message {
                 Message::Copies => {
                     context.copies = !context.copies;
                     copied = true;
@@ -111,7 +106,7 @@ impl Node<'_> {
                 _ => {
                     fetches |=
                         matches!(message, Message::CatchUp(wire::CatchUp::Begin { .. } | wire::CatchUp::Fetch { .. }));
-                    self.apply(&context, &message);
+                    self.apply(&context, message);
                 }
             }
         }
@@ -134,6 +129,7 @@ impl Node<'_> {
     }
 
     /// Notes who spoke: somebody new, somebody back, or somebody who does not know what is said of it.
+    #[inline(never)]
     fn meet(
         &mut self,
         now: Instant,
@@ -231,8 +227,8 @@ impl Node<'_> {
             Message::Ack(number) => self.take_ack(context, number),
             Message::PingReq { number, target, addr } => self.take_ping_req(context, number, target, addr),
             Message::Nack(number) => self.prober.nack(number),
-            Message::Join(item) => {
-                self.take_member(context, &item);
+            Message::Join(ref item) => {
+                self.take_member(context, item);
                 self.announce_newcomer(context, item.id);
                 match context.peer {
                     Some(ix) if item.id == context.sender => self.welcome(ix, context.arrived),
@@ -240,13 +236,17 @@ impl Node<'_> {
                     None => self.errand(&context.from, None, Errand::Welcome),
                 }
             }
-            Message::Alive(item) => self.take_member(context, &item),
-            Message::Suspect(accusation) => self.take_report(context, &accusation, MemberState::Suspect),
-            Message::Dead(accusation) => self.take_report(context, &accusation, MemberState::Dead),
+            Message::Alive(ref item) => self.take_member(context, item),
+            Message::Suspect(ref accusation) => self.take_report(context, accusation, MemberState::Suspect),
+            Message::Dead(ref accusation) => self.take_report(context, accusation, MemberState::Dead),
             Message::Left { id, incarnation } => {
                 self.take_report(context, &Accusation { id, incarnation, by: id }, MemberState::Left);
             }
-            Message::Entry(ref item) => self.take_entry(context, item),
+            Message::Entry(ref item) => {
+                if let Err(refused) = self.take_entry(context, item) {
+                    self.refuse_entry(context, refused);
+                }
+            }
             Message::Offer { key, digest } => self.take_offer(context, key, digest),
             Message::Want(key) => self.owe_key(context.reply, Table::Entries, Task::Send, key),
             Message::Root { table, digest } => self.take_root(context, table, digest),
@@ -276,23 +276,15 @@ impl Node<'_> {
     }
 
     #[inline(never)]
-    fn take_entry(&mut self, context: &Context, item: &EntryItem<'_>) {
+    fn take_entry(&mut self, context: &Context, item: &EntryItem<'_>) -> Result<(), Refused> {
         if !self.clock.accept(context.now, item.version.stamp) {
-            return self.refuse_stamp(context, item.kind, item.key, item.version.stamp);
+            self.refuse_stamp(context, item.kind, item.key, item.version.stamp);
+            return Ok(());
         }
         if let Some(kind) = Kind::from_wire(item.kind) {
             self.correct_key(context.now, kind, item.key);
         }
-        let merged = match self.store.merge(item) {
-            Ok(merged) => merged,
-            Err(refused) if refused.is_full() => {
-                self.stats.refused_full += 1;
-                return self.lower_a_ceiling(context.now);
-            }
-            Err(Refused::Unwanted) => return self.stats.entries_unwanted += 1,
-            Err(refused @ (Refused::Ended | Refused::Collected)) => return self.note_over(context.reply, refused),
-            Err(_) => return self.stats.refused_entry += 1,
-        };
+        let merged = self.store.merge(item)?;
         self.stats.conflicts += Count::from(merged.conflict);
         self.stats.siblings_dropped += Count::from(merged.dropped_sibling);
         self.stats.tombstones_reissued += Count::from(merged.reissued);
@@ -324,6 +316,19 @@ impl Node<'_> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn refuse_entry(&mut self, context: &Context, refused: Refused) {
+        match refused {
+            refused if refused.is_full() => {
+                self.stats.refused_full += 1;
+                self.lower_a_ceiling(context.now);
+            }
+            Refused::Unwanted => self.stats.entries_unwanted += 1,
+            Refused::Ended | Refused::Collected => self.note_over(context.reply, refused),
+            _ => self.stats.refused_entry += 1,
         }
     }
 

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::{Lifecycle, Node};
 use crate::error::{InterestError, TagsError};
-use crate::membership::{OWN, append_scope, split_scope};
+use crate::membership::{OWN, append_scope, scope_len, split_scope};
 use crate::slab::Link;
 use crate::slab::index::{Key, Prefix};
 use crate::slab::scope::{CEILING_MAX, OwnScope, POSSIBLE, Scope, TOPICS_MAX};
@@ -87,8 +87,9 @@ impl Node<'_> {
         if self.store.scope == scope {
             return Ok(());
         }
-        let (mut buf, len) = self.own_tags();
-        append_scope(&mut buf, len, &scope).ok_or(InterestError::TagsTooLong { max: Self::TAGS_LEN_MAX })?;
+        if self.own_tags().len() + scope_len(&scope) > Self::TAGS_LEN_MAX {
+            return Err(InterestError::TagsTooLong { max: Self::TAGS_LEN_MAX });
+        }
         self.store.scope = scope;
         // What is dropped makes room for what is to be announced.
         if let Some(shedding) = self.shedding.first_mut() {
@@ -100,27 +101,18 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// This node's tags without the scope behind them, and their length.
-    fn own_tags(&self) -> ([u8; Node::TAGS_LEN_MAX], usize) {
-        let tags = self.members.get(OWN).and_then(|slot| slot.tags.get()).map_or(&[][..], |blob| self.store.blob(blob));
-        let tags = split_scope(tags).0;
-        let mut buf = [0; Node::TAGS_LEN_MAX];
-        buf.iter_mut().zip(tags).for_each(|(to, from)| *to = *from);
-        (buf, tags.len())
+    /// This node's tags, without the scope behind them.
+    fn own_tags(&self) -> &[u8] {
+        let tags = self.members.get(OWN).and_then(|slot| slot.tags.get());
+        tags.map_or(&[], |blob| split_scope(self.store.blob(blob)).0)
     }
 
     /// Announces tags, which are the first bytes, and the scope.
-    pub(super) fn keep_record(
-        &mut self,
-        now: Instant,
-        mut buf: [u8; Node::TAGS_LEN_MAX],
-        len: usize,
-    ) -> Result<(), TagsError> {
+    pub(super) fn keep_record(&mut self, now: Instant, buf: &mut [u8], len: usize) -> Result<(), TagsError> {
         if matches!(self.lifecycle, Lifecycle::Leaving | Lifecycle::Left) {
             return Err(TagsError::Left);
         }
-        let len =
-            append_scope(&mut buf, len, &self.store.scope).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
+        let len = append_scope(buf, len, &self.store.scope).ok_or(TagsError::TooLong { max: Self::TAGS_LEN_MAX })?;
         let bytes = buf.get(..len).unwrap_or_default();
         let old = self.members.get(OWN).map_or(Link::NONE, |slot| slot.tags);
         let kept = if bytes.is_empty() {
@@ -139,16 +131,28 @@ impl Node<'_> {
 
     /// What a member wants, as far as it is known.
     pub(super) fn scope_of(&self, ix: usize) -> Scope {
-        let tags = self.members.get(ix).and_then(|slot| slot.tags.get());
-        tags.map_or(Scope::ALL, |blob| split_scope(self.store.blob(blob)).1)
+        let mut scope = Scope::ALL;
+        scope.cut(self.said(ix));
+        scope
     }
 
     /// What this node and a member both want.
     pub(super) fn scope_with(&self, peer: Option<usize>) -> Scope {
-        match peer {
-            Some(ix) => self.store.scope.shared(&self.scope_of(ix)),
-            None => self.store.scope.shared(&Scope::ALL),
-        }
+        let mut scope = Scope::ALL;
+        self.cut(&mut scope, peer);
+        scope
+    }
+
+    /// Makes all into what this node and a member both want; in its place, for a scope is large.
+    pub(super) fn cut(&self, scope: &mut Scope, peer: Option<usize>) {
+        scope.cut(peer.map_or(&[], |ix| self.said(ix)));
+        self.store.scope.narrow(scope);
+    }
+
+    /// What a member said that it wants, as bytes.
+    fn said(&self, ix: usize) -> &[u8] {
+        let tags = self.members.get(ix).and_then(|slot| slot.tags.get());
+        tags.map_or(&[], |blob| split_scope(self.store.blob(blob)).1)
     }
 
     /// When some more is to be dropped, or a scope to be announced.
@@ -165,8 +169,11 @@ impl Node<'_> {
             self.stats.entries_shed += Count::from(shed);
             self.refresh_root();
         } else if shedding.announce.take_if(|at| *at <= now).is_some() {
-            let (tags, len) = self.own_tags();
-            if let (Err(_), Some(shedding)) = (self.keep_record(now, tags, len), self.shedding.first_mut()) {
+            let mut tags = [0; Self::TAGS_LEN_MAX];
+            let own = self.own_tags();
+            let len = own.len();
+            tags.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
+            if let (Err(_), Some(shedding)) = (self.keep_record(now, &mut tags, len), self.shedding.first_mut()) {
                 shedding.announce = Some(now + LOWER_WAIT);
             }
         }
@@ -179,15 +186,20 @@ impl Node<'_> {
         if !self.config.has_interest() || !self.shedding.iter().any(ready) {
             return;
         }
-        // The heaviest topic, as one finds it by following the heaviest part.
+        let topic = self.heaviest_topic();
+        self.move_ceiling(now, topic, self.store.scope.ceiling(topic).saturating_sub(1));
+    }
+
+    /// As one finds it by following the heaviest part.
+    #[inline(never)]
+    fn heaviest_topic(&self) -> u32 {
         let tree = self.tree(Table::Entries, None);
         let mut prefix = Prefix::ROOT;
         while prefix.len() < TOPIC_BITS {
             let heaviest = (0..16).map(|nibble| prefix.child(nibble)).max_by_key(|part| tree.count(*part));
             prefix = heaviest.unwrap_or(prefix);
         }
-        let topic = prefix.first().topic();
-        self.move_ceiling(now, topic, self.store.scope.ceiling(topic).saturating_sub(1));
+        prefix.first().topic()
     }
 
     /// There may be room for a little more of what was dropped.

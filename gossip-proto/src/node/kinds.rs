@@ -54,8 +54,9 @@ impl Node<'_> {
     /// What does not fit, with the limit; nothing is changed.
     #[inline(never)]
     pub fn set_add(&mut self, now: Instant, key: &[u8], element: &[u8]) -> Result<(), PutError> {
-        let key = PartKey::new(Kind::Set, key, element)?;
-        self.write(now, key.as_bytes(), Some(b""), PutOptions::new().kind(Kind::Set))
+        let mut part = PartKey::new();
+        let part = part.of(Kind::Set, key, element)?;
+        self.write(now, part, Some(b""), PutOptions::new().kind(Kind::Set))
     }
 
     /// Removes an element from a set as far as it is seen here; `Ok(false)` when it is not in it.
@@ -64,11 +65,12 @@ impl Node<'_> {
     /// What does not fit: that it was removed takes room too.
     #[inline(never)]
     pub fn set_remove(&mut self, now: Instant, key: &[u8], element: &[u8]) -> Result<bool, PutError> {
-        let part = PartKey::new(Kind::Set, key, element)?;
+        let mut part = PartKey::new();
+        let part = part.of(Kind::Set, key, element)?;
         let mut removed = false;
         // Of four that added it at once, the first removes three.
-        while self.store.has_part(Kind::Set, part.as_bytes()) {
-            self.write(now, part.as_bytes(), None, PutOptions::new().kind(Kind::Set))?;
+        while self.store.has_part(Kind::Set, part) {
+            self.write(now, part, None, PutOptions::new().kind(Kind::Set))?;
             removed = true;
         }
         Ok(removed)
@@ -77,7 +79,7 @@ impl Node<'_> {
     /// Whether an element is in a set.
     #[must_use]
     pub fn set_contains(&self, key: &[u8], element: &[u8]) -> bool {
-        PartKey::new(Kind::Set, key, element).is_ok_and(|part| self.store.has_part(Kind::Set, part.as_bytes()))
+        PartKey::new().of(Kind::Set, key, element).is_ok_and(|part| self.store.has_part(Kind::Set, part))
     }
 
     /// The elements of a set, in the order of their hashes. Costs as much as there are.
@@ -89,8 +91,7 @@ impl Node<'_> {
     /// tells them.
     #[must_use]
     pub fn saved_part(&self, key: &[u8], kind: Kind, part: &[u8]) -> Option<Saved<'_>> {
-        let key = PartKey::new(kind, key, part).ok()?;
-        self.store.saved_part(kind, key.as_bytes())
+        self.store.saved_part(kind, PartKey::new().of(kind, key, part).ok()?)
     }
 
     pub(super) fn begin_write(&mut self, now: Instant) -> Result<Instant, PutError> {

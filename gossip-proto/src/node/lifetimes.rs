@@ -187,6 +187,7 @@ impl Node<'_> {
     }
 
     /// Writes what the floor is, if a clock says when that is.
+    #[inline(never)]
     pub(super) fn push_floor(&self, filling: &mut Filling<'_>, limit: usize) -> Option<usize> {
         match self.clock.now_estimate(self.now) {
             Some(clock) => {
@@ -211,23 +212,24 @@ impl Node<'_> {
         }
     }
 
-    /// Whether an entry is not to be sent to a member that knows better, since we were away: it held what we held then. If it
-    /// `lacks` the entry now, that was deleted there, and collected. It is deleted here once more, so that whoever else was
-    /// away hears of it, too; a write that came after it stays.
-    pub(super) fn bury_zombie(&mut self, to: usize, slot: usize, lacks: bool) -> bool {
+    /// Whether an entry is not to be sent to a member that knows better, since we were away: it held what we held then. If
+    /// it lacks the entry now, that was deleted there, and collected: it is to be buried here.
+    pub(super) fn is_zombie(&self, to: usize, slot: usize) -> bool {
         let level = self.floor.returning.filter(|(peer, _)| *peer == to).map_or(0, |(_, level)| level);
-        if !self.store.is_older(slot, level) {
-            return false;
-        }
-        if !lacks || self.lifecycle == Lifecycle::Leaving || self.store.entry(slot).is_none() {
-            return true;
+        self.store.is_older(slot, level)
+    }
+
+    /// Deletes a zombie once more, so that whoever else was away hears of it, too; a write that came after it stays.
+    #[inline(never)]
+    pub(super) fn bury(&mut self, slot: usize) {
+        if self.lifecycle == Lifecycle::Leaving || self.store.entry(slot).is_none() {
+            return;
         }
         if let Some((slot, stamp)) = self.store.bury(self.life, slot) {
             self.clock.given(stamp);
             self.stats.zombies += 1;
             self.entry_changed(self.now, slot, false);
         }
-        true
     }
 }
 

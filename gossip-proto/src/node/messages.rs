@@ -199,6 +199,7 @@ impl Node<'_> {
     }
 
     /// The question for messages, but for those that have come meanwhile.
+    #[cfg_attr(feature = "messages", inline(never))]
     pub(super) fn push_missing(&self, filling: &mut Filling<'_>, row: Row, wanted: u32, limit: usize) -> Option<usize> {
         if !self.config.has_messages() {
             return Some(0);
@@ -212,6 +213,7 @@ impl Node<'_> {
     }
 
     /// Sends messages that were asked for, as many as fit.
+    #[cfg_attr(feature = "messages", inline(never))]
     pub(super) fn fill_give(
         &self,
         filling: &mut Filling<'_>,

@@ -32,7 +32,7 @@ pub(super) struct Destination {
 /// A datagram that is being filled.
 pub(super) struct Filling<'b> {
     pub(super) writer: Writer<'b>,
-    pub(super) to: Destination,
+    pub(super) to: &'b Destination,
     /// Whether what is written now is marked as copies.
     copies: bool,
     /// How many members and entries with news have not been looked at yet.
@@ -46,6 +46,10 @@ pub(super) struct Filling<'b> {
     pub(super) bare: bool,
     /// Whether something is in it that is said twice: the second time goes in another.
     pub(super) twice: bool,
+    /// An entry that is to be deleted here before its row goes on.
+    pub(super) zombie: Option<usize>,
+    /// Whether some of a run is in it, which is to go on when that is deleted.
+    pub(super) run: bool,
     /// The window that was last written as an offer.
     pub(super) offered: Option<usize>,
     /// How long it was with nothing but the floor, which goes first in each to whom has missed it.
@@ -96,7 +100,7 @@ impl Node<'_> {
             let room = writer.room();
             let mut filling = Filling {
                 writer,
-                to,
+                to: &to,
                 copies: false,
                 members_left: self.members.hot().1,
                 foreign_left: self.foreign.len(),
@@ -105,6 +109,8 @@ impl Node<'_> {
                 rows_left: self.replies.len(),
                 bare: false,
                 twice: false,
+                zombie: None,
+                run: false,
                 offered: None,
                 floor: 0,
             };
@@ -114,8 +120,11 @@ impl Node<'_> {
                 continue;
             }
             let filled = filling.writer.len();
-            let wrapped =
-                if to.via.is_some() { self.wrap(buf, filled, &header, &to) } else { Some((filled, NodeId(0))) };
+            let wrapped = if to.via.is_some() {
+                self.wrap(buf, filled, &header, (to.via, to.id))
+            } else {
+                Some((filled, NodeId(0)))
+            };
             let Some((len, relay)) = wrapped else { continue };
             let id = if to.via.is_some() { Some(relay) } else { to.id };
             self.stats.datagrams_out += 1;
@@ -245,10 +254,7 @@ impl Node<'_> {
                     self.push_key(filling, Table::Members, self.members.key_for(id), false, limit)
                 }),
                 Errand::Show => self.push_shown(filling, limit),
-                what => match self.errand_message(what, &filling.to) {
-                    Some(message) => filling.push(&message, false, limit),
-                    None => Some(0),
-                },
+                what => self.push_errand(filling, what, limit),
             };
             match pushed {
                 Some(len) => used += len,
@@ -266,18 +272,26 @@ impl Node<'_> {
 
     /// Writes this node's record, and those of as many peers as fit, from a random one on.
     fn push_welcome(&mut self, filling: &mut Filling<'_>, limit: usize) -> Option<usize> {
-        let mut used = filling.push(&Message::Alive(self.member_item(OWN)?), false, limit)?;
+        let mut used = self.push_alive(filling, OWN, false, limit)?;
         let peers = self.members.peers();
         let start = self.rng.below(peers.max(1) as u32) as usize;
         for position in (start..peers).chain(0..start) {
-            let Some(item) = self.members.peer(position).and_then(|ix| self.member_item(ix)) else { break };
-            let Some(len) = filling.push(&Message::Alive(item), true, limit - used) else { break };
+            let Some(peer) = self.members.peer(position) else { break };
+            let Some(len) = self.push_alive(filling, peer, true, limit - used) else { break };
             used += len;
         }
         Some(used)
     }
 
-    /// What to say; nothing if there is no reason left.
+    /// Writes what to say; nothing if there is no reason left.
+    #[inline(never)]
+    fn push_errand(&self, filling: &mut Filling<'_>, what: Errand, limit: usize) -> Option<usize> {
+        match self.errand_message(what, filling.to) {
+            Some(message) => filling.push(&message, false, limit),
+            None => Some(0),
+        }
+    }
+
     fn errand_message(&self, what: Errand, to: &Destination) -> Option<Message<'_>> {
         Some(match what {
             Errand::Ping(number) => Message::Ping(number),
@@ -295,15 +309,12 @@ impl Node<'_> {
         })
     }
 
+    #[inline(never)]
     fn fill_members(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
         let (mut used, mut next, mut passed) = (0, self.members.hot().0, 0);
         while let Some(ix) = next.filter(|_| filling.members_left > 0 && passed < PASS_MAX) {
             let after = self.members.hot_after(ix);
-            let pushed = match self.member_message(ix) {
-                Some(message) => filling.push(&message, false, credit.saturating_sub(used)),
-                None => break,
-            };
-            if let Some(len) = pushed {
+            if let Some(len) = self.push_member(filling, ix, credit.saturating_sub(used)) {
                 used += len;
                 filling.members_left -= 1;
                 self.members.passed_on(ix);
@@ -341,8 +352,8 @@ impl Node<'_> {
         let mut used = 0;
         for _ in 0..count {
             let position = self.rng.below(self.members.peers().max(1) as u32) as usize;
-            let Some(item) = self.members.peer(position).and_then(|ix| self.member_item(ix)) else { break };
-            let Some(len) = filling.push(&Message::Alive(item), true, limit.saturating_sub(used)) else { break };
+            let Some(peer) = self.members.peer(position) else { break };
+            let Some(len) = self.push_alive(filling, peer, true, limit.saturating_sub(used)) else { break };
             used += len;
         }
         used
@@ -415,12 +426,12 @@ impl Node<'_> {
             if !self.store.is_sent(slot, nth) {
                 continue;
             }
-            let item = self.store.item(slot, nth)?;
-            let message = match large {
-                Some(large) if nth + 1 == versions => Message::Large(large),
-                _ => Message::Entry(item),
+            let limit = limit.saturating_sub(used);
+            let pushed = match large {
+                Some(large) if nth + 1 == versions => filling.push(&Message::Large(large), copy, limit),
+                _ => self.push_version(filling, slot, nth, copy, limit),
             };
-            match filling.push(&message, copy, limit.saturating_sub(used)) {
+            match pushed {
                 Some(len) => used += len,
                 None if empty && used > 0 => break,
                 None => {
@@ -430,6 +441,18 @@ impl Node<'_> {
             }
         }
         Some(used)
+    }
+
+    #[inline(never)]
+    fn push_version(
+        &self,
+        filling: &mut Filling<'_>,
+        slot: usize,
+        nth: usize,
+        copy: bool,
+        limit: usize,
+    ) -> Option<usize> {
+        filling.push(&Message::Entry(self.store.item(slot, nth)?), copy, limit)
     }
 
     pub(super) fn push_key(
@@ -464,9 +487,29 @@ impl Node<'_> {
             Table::Entries => self.push_entry(filling, slot, copy, limit),
             Table::Messages => self.push_window(filling, slot, copy, limit),
             // A copy is for somebody who may not know the member at all: that comes before what it is suspected of.
-            Table::Members if copy => filling.push(&Message::Alive(self.member_item(slot)?), true, limit),
-            Table::Members => filling.push(&self.member_message(slot)?, false, limit),
+            Table::Members if copy => self.push_alive(filling, slot, true, limit),
+            Table::Members => self.push_member(filling, slot, limit),
         }
+    }
+
+    /// Writes a member's record. Apart, as are all that make a message: it is on the stack no longer than it takes.
+    #[inline(never)]
+    fn push_alive(&self, filling: &mut Filling<'_>, ix: usize, copy: bool, limit: usize) -> Option<usize> {
+        filling.push(&Message::Alive(self.member_item(ix)?), copy, limit)
+    }
+
+    /// Writes what there is to say of a member.
+    #[inline(never)]
+    fn push_member(&self, filling: &mut Filling<'_>, ix: usize, limit: usize) -> Option<usize> {
+        let slot = self.members.get(ix)?;
+        let accusation = Accusation { id: slot.id, incarnation: slot.incarnation, by: slot.by };
+        let message = match slot.state {
+            MemberState::Alive => return self.push_alive(filling, ix, false, limit),
+            MemberState::Suspect if !slot.leaving => Message::Suspect(accusation),
+            MemberState::Dead => Message::Dead(accusation),
+            MemberState::Left | MemberState::Suspect => Message::Left { id: slot.id, incarnation: slot.incarnation },
+        };
+        filling.push(&message, false, limit)
     }
 
     fn member_item(&self, ix: usize) -> Option<MemberItem<'_>> {
@@ -475,18 +518,6 @@ impl Node<'_> {
         let (id, incarnation, addr, tags_version) = (slot.id, slot.incarnation, slot.addr, slot.tags_version);
         let asleep = self.sleep_left(slot.asleep);
         Some(MemberItem { id, incarnation, addr, tags_version, asleep, tags })
-    }
-
-    /// What there is to say of a member.
-    fn member_message(&self, ix: usize) -> Option<Message<'_>> {
-        let slot = self.members.get(ix)?;
-        let accusation = Accusation { id: slot.id, incarnation: slot.incarnation, by: slot.by };
-        Some(match slot.state {
-            MemberState::Alive => Message::Alive(self.member_item(ix)?),
-            MemberState::Suspect if !slot.leaving => Message::Suspect(accusation),
-            MemberState::Dead => Message::Dead(accusation),
-            MemberState::Left | MemberState::Suspect => Message::Left { id: slot.id, incarnation: slot.incarnation },
-        })
     }
 
     pub(super) fn salt(&self) -> u16 {

@@ -204,6 +204,7 @@ impl Node<'_> {
     }
 
     /// Writes as much of a run as fits; a datagram's room is not parted for want of credit, since chunks are whole units.
+    #[cfg_attr(feature = "large", inline(never))]
     pub(super) fn fill_chunks(&self, filling: &mut Filling<'_>, row: Row, from: u16, end: u16, limit: usize) -> Rest {
         if !self.config.has_large() {
             return Rest::Done;

@@ -3,19 +3,27 @@
 use super::Node;
 use super::output::Filling;
 use super::sample::SAMPLE;
-use crate::repair::{ITEMS_MAX, Row, Task, Tree};
-use crate::slab::index::Prefix;
+use crate::repair::{ITEMS_MAX, Row, Task};
+use crate::slab::index::{Key, Prefix};
 use crate::stats::Count;
 use crate::wire::{Digests, Items, Message, Table};
 
 impl Node<'_> {
+    #[inline(never)]
     pub(super) fn fill_rows(&mut self, filling: &mut Filling<'_>, credit: usize) -> usize {
         let Some(to) = filling.to.slot else { return 0 };
-        let mut used = 0;
+        let start = filling.writer.len();
         while let Some((at, row)) = self.replies.first_to(to).filter(|_| filling.rows_left > 0) {
-            let before = filling.writer.len();
-            let rest = self.fill_row(filling, row, credit.saturating_sub(used));
-            used += filling.writer.len() - before;
+            let (mut rest, mut buried) = (Rest::More(row), 0);
+            while let Rest::More(row) = rest {
+                rest = self.fill_row(filling, row, credit.saturating_sub(filling.writer.len() - start));
+                let Some(zombie) = filling.zombie.take() else { break };
+                self.bury(zombie);
+                buried += 1;
+                if buried == BURIED_MAX {
+                    rest = Rest::Done;
+                }
+            }
             match rest {
                 Rest::Done => {
                     self.replies.settle(at, None);
@@ -29,6 +37,7 @@ impl Node<'_> {
                 }
             }
         }
+        let used = filling.writer.len() - start;
         if filling.to.round && credit == usize::MAX {
             self.push_roots(filling);
         }
@@ -36,6 +45,7 @@ impl Node<'_> {
     }
 
     /// A round that has nothing better to say offers the digests of both tables.
+    #[inline(never)]
     fn push_roots(&self, filling: &mut Filling<'_>) {
         let quiet = filling.writer.is_empty();
         // The root in the header speaks for all entries, but for the one pair of states in 2^32 that it is equal for.
@@ -57,13 +67,10 @@ impl Node<'_> {
     }
 
     /// Writes as much of a row as fits.
+    #[inline(never)]
     fn fill_row(&mut self, filling: &mut Filling<'_>, row: Row, limit: usize) -> Rest {
         let table = row.table();
         let pushed = match row.task {
-            Task::Root => {
-                let digest = self.digest_with(table, filling.to.slot, self.envelope.own);
-                filling.push(&Message::Root { table, digest }, false, limit)
-            }
             Task::Equal => {
                 filling.bare = true;
                 Some(0)
@@ -74,48 +81,42 @@ impl Node<'_> {
             Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
                 return self.fill_catch_up(filling, row, limit);
             }
-            Task::Ask { number } => match self.question(number) {
-                Some(question) => filling.push(&question, false, limit),
-                None => Some(0),
-            },
-            Task::Held { number } => filling.push(&Message::Held(number), false, limit),
             Task::Floor => self.push_floor(filling, limit),
-            Task::Ahead => match self.clock.own_estimate(self.now) {
-                Some(now) => filling.push(&Message::Ahead { key: row.key(), now }, false, limit),
-                None => Some(0),
-            },
-            Task::Want => filling.push(&Message::Want(row.key()), false, limit),
             Task::Send | Task::Copy => self.push_key(filling, table, row.key(), matches!(row.task, Task::Copy), limit),
             Task::Digests => {
-                let tree = self.tree(table, filling.to.slot);
-                push_part(
-                    filling,
-                    &tree,
-                    table,
-                    Prefix::of(row.key(), row.from()),
-                    Some(row.prefix()),
-                    self.salt(),
-                    limit,
-                )
+                let whole = Prefix::of(row.key(), row.from());
+                self.push_part(filling, (table, whole, Some(row.prefix()), false), self.salt(), limit)
             }
             Task::Open { at, said } => return self.fill_open(filling, row, (at, said), limit),
-            Task::Items { salt } => {
-                let digests = self.tree(table, filling.to.slot).items(row.prefix(), salt);
-                let items = Items { table, prefix: row.prefix(), salt, last: true, digests: &digests };
-                filling.push(&Message::Items(items), false, limit)
-            }
+            Task::Items { salt } => self.push_part(filling, (table, row.prefix(), None, true), salt, limit),
             Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
             Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
             Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
             Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
-            Task::Pull { of, from } => match self.pull_message(&row, of, from) {
-                Some(question) => filling.push(&question, false, limit),
-                None => Some(0),
-            },
             Task::Chunks { from, end } => return self.fill_chunks(filling, row, from, end, limit),
             Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
+            Task::Root | Task::Ask { .. } | Task::Held { .. } | Task::Ahead | Task::Want | Task::Pull { .. } => {
+                self.push_said(filling, &row, limit)
+            }
         };
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
+    }
+
+    /// Writes a row that is one short message, if there is still reason for it.
+    #[inline(never)]
+    fn push_said(&self, filling: &mut Filling<'_>, row: &Row, limit: usize) -> Option<usize> {
+        let message = match row.task {
+            Task::Ask { number } => self.question(number),
+            Task::Held { number } => Some(Message::Held(number)),
+            Task::Ahead => self.clock.own_estimate(self.now).map(|now| Message::Ahead { key: row.key(), now }),
+            Task::Want => Some(Message::Want(row.key())),
+            Task::Pull { of, from } => self.pull_message(row, of, from),
+            _ => {
+                let digest = self.digest_with(row.table(), filling.to.slot, self.envelope.own);
+                Some(Message::Root { table: row.table(), digest })
+            }
+        };
+        message.map_or(Some(0), |message| filling.push(&message, false, limit))
     }
 
     /// Asks about all parts that are known to differ.
@@ -123,9 +124,8 @@ impl Node<'_> {
         if said > 0 && filling.twice {
             return Rest::More(row);
         }
-        let tree = self.tree(row.table(), filling.to.slot);
         while let Some(part) = self.exchange.part(at.into()) {
-            let Some(used) = push_part(filling, &tree, row.table(), part, None, self.salt(), limit) else {
+            let Some(used) = self.push_part(filling, (row.table(), part, None, false), self.salt(), limit) else {
                 return Rest::More(row.to_do(Task::Open { at, said }));
             };
             filling.twice = true;
@@ -148,10 +148,9 @@ impl Node<'_> {
         salt: u16,
         mut limit: usize,
     ) -> Rest {
-        let tree = self.tree(row.table(), filling.to.slot);
         while parts > 0 {
             let part = row.prefix().child(parts.trailing_zeros() as u8);
-            let Some(used) = push_part(filling, &tree, row.table(), part, None, salt, limit) else {
+            let Some(used) = self.push_part(filling, (row.table(), part, None, false), salt, limit) else {
                 row.task = Task::Closer { parts, salt };
                 return Rest::More(row);
             };
@@ -164,9 +163,13 @@ impl Node<'_> {
     fn fill_copies(&mut self, filling: &mut Filling<'_>, mut row: Row, mut positions: u32, mut limit: usize) -> Rest {
         while positions > 0 {
             let wanted = positions.trailing_zeros() as usize;
-            let Some(slot) = self.tree(row.table(), filling.to.slot).walk(row.prefix()).nth(wanted) else { break };
-            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, row.from() == 0) {
+            let Some(slot) = self.nth_under(row.table(), filling.to.slot, row.prefix(), wanted) else { break };
+            if row.table() == Table::Entries && self.is_zombie(row.to(), slot) {
                 positions &= positions - 1;
+                if row.from() == 0 {
+                    filling.zombie = Some(slot);
+                    return Rest::More(row.to_do(Task::Copies(positions)));
+                }
                 continue;
             }
             let Some(used) = self.push_slot(filling, row.table(), slot, true, limit) else {
@@ -188,26 +191,16 @@ impl Node<'_> {
         datagrams: u8,
         mut limit: usize,
     ) -> Rest {
-        let (prefix, mut pushed) = (row.prefix(), false);
-        for passed in 0.. {
-            let Some((slot, key)) = self.tree(row.table(), filling.to.slot).seek(prefix, parts, row.key()) else {
-                return Rest::Done;
-            };
-            if row.table() == Table::Entries && self.bury_zombie(row.to(), slot, true) {
-                let Some(after) = key.successor().filter(|_| passed < PASSED_MAX) else { return Rest::Done };
-                row = row.at(after);
-                continue;
-            }
-            let used = self.push_slot(filling, row.table(), slot, true, limit);
-            if let Some(used) = used {
-                pushed = true;
+        let prefix = row.prefix();
+        loop {
+            let next = self.seek(row.table(), filling.to.slot, prefix, parts, row.key());
+            let Some((slot, key)) = next else { return Rest::Done };
+            if row.table() == Table::Entries && self.is_zombie(row.to(), slot) {
+                filling.zombie = Some(slot);
+            } else if let Some(used) = self.push_slot(filling, row.table(), slot, true, limit) {
                 limit -= used;
-                let Some(after) = key.successor() else { return Rest::Done };
-                row = row.at(after);
-            } else if limit < usize::MAX / 2 && filling.writer.room() > limit {
+            } else if limit < usize::MAX / 2 && filling.writer.room() > limit || filling.is_blank() {
                 // Out of credit, not of room: there may be more for it in this same datagram.
-                return Rest::More(row);
-            } else if !pushed && filling.is_blank() {
                 return Rest::More(row);
             } else if datagrams <= 1 {
                 // The other shall say what it still lacks before it gets more.
@@ -216,8 +209,52 @@ impl Node<'_> {
                 row.task = Task::Stream { parts, datagrams: datagrams - 1 };
                 return Rest::More(row);
             }
+            let Some(after) = key.successor() else { return Rest::Done };
+            row = row.at(after);
+            if filling.zombie.is_some() {
+                return Rest::More(row);
+            }
         }
-        Rest::Done
+    }
+
+    /// The first item at or after `from` that is under `prefix`, in one of these parts of it, of what both want.
+    #[inline(never)]
+    pub(super) fn seek(
+        &self,
+        table: Table,
+        peer: Option<usize>,
+        prefix: Prefix,
+        parts: u16,
+        from: Key,
+    ) -> Option<(usize, Key)> {
+        self.tree(table, peer).seek(prefix, parts, from)
+    }
+
+    #[inline(never)]
+    fn nth_under(&self, table: Table, peer: Option<usize>, prefix: Prefix, nth: usize) -> Option<usize> {
+        self.tree(table, peer).walk(prefix).nth(nth)
+    }
+
+    /// Writes what we hold under `whole`: a list if it is short or the other has said its own, else the digests of its parts at
+    /// `at`, or where they part.
+    #[inline(never)]
+    fn push_part(
+        &self,
+        filling: &mut Filling<'_>,
+        (table, whole, at, last): (Table, Prefix, Option<Prefix>, bool),
+        salt: u16,
+        limit: usize,
+    ) -> Option<usize> {
+        let tree = self.tree(table, filling.to.slot);
+        if last || tree.count(whole) <= ITEMS_MAX {
+            let digests = tree.items(whole, salt);
+            let items = Items { table, prefix: whole, salt, last, digests: &digests };
+            return filling.push(&Message::Items(items), false, limit);
+        }
+        let prefix = at.filter(|at| at.len() > whole.len()).unwrap_or_else(|| tree.span(whole));
+        let (present, digests) = tree.digests(prefix, salt);
+        let digests = Digests { table, from: whole.len(), prefix, salt, present, digests: &digests };
+        filling.push(&Message::Digests(digests), false, limit)
     }
 }
 
@@ -227,31 +264,10 @@ pub(super) enum Rest {
     More(Row),
 }
 
-/// Writes what we hold under `whole`: a list if it is short, else the digests of its parts at `at`, or where they part.
-fn push_part(
-    filling: &mut Filling<'_>,
-    tree: &Tree<'_>,
-    table: Table,
-    whole: Prefix,
-    at: Option<Prefix>,
-    salt: u16,
-    limit: usize,
-) -> Option<usize> {
-    if tree.count(whole) <= ITEMS_MAX {
-        let digests = tree.items(whole, salt);
-        let items = Items { table, prefix: whole, salt, last: false, digests: &digests };
-        return filling.push(&Message::Items(items), false, limit);
-    }
-    let prefix = at.filter(|at| at.len() > whole.len()).unwrap_or_else(|| tree.span(whole));
-    let (present, digests) = tree.digests(prefix, salt);
-    let digests = Digests { table, from: whole.len(), prefix, salt, present, digests: &digests };
-    filling.push(&Message::Digests(digests), false, limit)
-}
-
 /// In one of so many quiet rounds the digest of the entries takes the place of that of the members.
 const ENTRIES_TURN: u16 = 8;
 /// How often it is asked at once about parts that differ, if they are no more than so many: some six datagrams full.
 const TIMES: u8 = 3;
 const OFTEN_MAX: u16 = 256;
-/// How many items a stream passes in one call, sent or deleted here: what is left is asked for again.
-const PASSED_MAX: usize = 4096;
+/// How many entries of one row are deleted here in one call: what is left is asked for again.
+const BURIED_MAX: u16 = 4096;

@@ -327,7 +327,7 @@ impl Node<'_> {
             let scope = self.scope_with(Some(to));
             let wanted = |slot: &usize| self.store.is_counted(*slot) && scope.wants(self.store.key_hash(*slot));
             let Some(slot) = self.store.alike(key).filter(wanted).nth(nth) else { break };
-            if !self.bury_zombie(to, slot, false) {
+            if !self.is_zombie(to, slot) {
                 used += self.push_slot(filling, Table::Entries, slot, true, limit.saturating_sub(used))?;
             }
         }

@@ -37,8 +37,8 @@ impl Tree<'_> {
     /// Digests of the sixteen parts under `prefix`: which there are, and two bytes each.
     pub(crate) fn digests(&self, prefix: Prefix, salt: u16) -> (u16, heapless::Vec<u8, 32>) {
         let (mut present, mut bytes) = (0, heapless::Vec::new());
-        for (nibble, sum) in self.children(prefix).iter().enumerate() {
-            if sum.count > 0 && bytes.extend_from_slice(&(self.digest(sum, salt) as u16).to_le_bytes()).is_ok() {
+        for (nibble, sum) in self.children(prefix).enumerate() {
+            if sum.count > 0 && bytes.extend_from_slice(&(self.digest(&sum, salt) as u16).to_le_bytes()).is_ok() {
                 present |= 1 << nibble;
             }
         }
@@ -65,13 +65,13 @@ impl Tree<'_> {
         }
         let (mut closer, mut send) = (0, 0);
         let mut digests = theirs.digests.chunks_exact(2);
-        for (nibble, sum) in self.children(theirs.prefix).iter().enumerate() {
+        for (nibble, sum) in self.children(theirs.prefix).enumerate() {
             let part = 1 << nibble;
             match (theirs.present & part != 0, sum.count > 0) {
                 (false, false) => {}
                 (false, true) => send |= part,
                 (true, mine) => {
-                    let same = digests.next() == Some(&(self.digest(sum, theirs.salt) as u16).to_le_bytes());
+                    let same = digests.next() == Some(&(self.digest(&sum, theirs.salt) as u16).to_le_bytes());
                     if !mine || !same {
                         closer |= part;
                     }
@@ -113,11 +113,14 @@ impl Tree<'_> {
         }
     }
 
-    fn children(&self, prefix: Prefix) -> [Sum; 16] {
+    /// What each of the sixteen parts under `prefix` holds. With narrow links it is added up part by part, as it is asked for:
+    /// together the sixteen would be the largest thing on a small stack.
+    fn children(&self, prefix: Prefix) -> impl Iterator<Item = Sum> {
+        let mut sums = heapless::Vec::<_, { if NARROW { 0 } else { PARTS } }>::new();
         if !NARROW && self.scope.is_all() {
-            return self.index.children(self.cells, prefix);
+            let _ = sums.extend_from_slice(&self.index.children(self.cells, prefix));
         }
-        core::array::from_fn(|nibble| self.sum(prefix.child(nibble as u8)))
+        (0..PARTS).map(move |nth| sums.get(nth).copied().unwrap_or_else(|| self.sum(prefix.child(nth as u8))))
     }
 
     /// Where the items under `prefix` part: as long a prefix as they all share.
@@ -127,8 +130,10 @@ impl Tree<'_> {
 
     /// Which of the sixteen parts under `prefix` hold anything.
     pub(crate) fn parts(&self, prefix: Prefix) -> u16 {
-        let sums = self.children(prefix);
-        sums.iter().enumerate().filter(|(_, sum)| sum.count > 0).fold(0, |parts, (nibble, _)| parts | 1 << nibble)
+        self.children(prefix)
+            .enumerate()
+            .filter(|(_, sum)| sum.count > 0)
+            .fold(0, |parts, (nibble, _)| parts | 1 << nibble)
     }
 
     /// The slots of the items under `prefix`, in the order of their keys.
@@ -205,6 +210,8 @@ fn digest(key: &SwarmKey, sum: &Sum, salt: &[u8]) -> u64 {
     hash(key.as_bytes(), &[&sum.sum.to_bytes(), &sum.count.to_le_bytes(), salt]).h1
 }
 
+/// Into how many parts a prefix is cut, by its next four bits.
+const PARTS: usize = 16;
 /// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.
 pub(crate) const ITEMS_MAX: usize = 16;
 

@@ -12,14 +12,14 @@ use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
 /// What a node wants: some topics up to a ceiling and, if it says so, whatever is not listed. One that cannot list any
 /// wants all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scope<const LEN: usize = { 2 * TOPICS_MAX }> {
+pub(crate) struct Scope<const LEN: usize = { if POSSIBLE { 2 * TOPICS_MAX } else { TOPICS_MAX } }> {
     /// Whether topics that are not listed are wanted.
     rest: bool,
     parts: heapless::Vec<Part, LEN>,
 }
 
 /// What this node wants: all, where interest is left out.
-pub(crate) type OwnScope = Scope<{ if POSSIBLE { 2 * TOPICS_MAX } else { 0 } }>;
+pub(crate) type OwnScope = Scope<{ if POSSIBLE { TOPICS_MAX } else { 0 } }>;
 
 /// Whether this node can want less than all. What others want it heeds in any case.
 pub(crate) const POSSIBLE: bool = cfg!(feature = "interest");
@@ -61,15 +61,25 @@ impl<const LEN: usize> Scope<LEN> {
     /// How far a topic is wanted, in 32nds.
     pub(crate) fn ceiling(&self, topic: u32) -> u8 {
         let part = self.parts.iter().find(|part| part.topic == topic);
-        part.map_or(if self.rest { CEILING_MAX } else { 0 }, |part| part.ceiling)
+        part.map_or(self.usual(), |part| part.ceiling)
+    }
+
+    /// The ceiling of what is not listed.
+    fn usual(&self) -> u8 {
+        if self.rest { CEILING_MAX } else { 0 }
+    }
+
+    /// Lists no topic that is like those not listed.
+    fn tidy(&mut self) {
+        let usual = self.usual();
+        self.parts.retain(|part| part.ceiling != usual);
     }
 
     /// Gives a topic another ceiling; `None`, and nothing changed, when no more can be listed.
     pub(crate) fn set(&mut self, topic: u32, ceiling: u8) -> Option<()> {
         if let Some(part) = self.parts.iter_mut().find(|part| part.topic == topic) {
             part.ceiling = ceiling;
-            let usual = if self.rest { CEILING_MAX } else { 0 };
-            self.parts.retain(|part| part.ceiling != usual);
+            self.tidy();
             return Some(());
         }
         if self.ceiling(topic) == ceiling {
@@ -84,20 +94,23 @@ impl<const LEN: usize> Scope<LEN> {
         cut.min_by_key(|part| part.ceiling).map(|part| (part.topic, part.ceiling))
     }
 
-    /// What both want.
-    pub(crate) fn shared(&self, other: &Scope) -> Scope {
+    /// Leaves of another scope what this one wants, too.
+    pub(crate) fn narrow(&self, other: &mut Scope) {
         if LEN == 0 {
-            return other.clone();
+            return;
         }
-        let mut shared = Scope { rest: self.rest && other.rest, parts: heapless::Vec::new() };
-        for part in self.parts.iter().chain(&other.parts) {
-            let ceiling = self.ceiling(part.topic).min(other.ceiling(part.topic));
-            if shared.ceiling(part.topic) != ceiling {
+        for part in &mut other.parts {
+            part.ceiling = part.ceiling.min(self.ceiling(part.topic));
+        }
+        let unlisted = other.usual();
+        for part in &self.parts {
+            if !other.parts.iter().any(|listed| listed.topic == part.topic) {
                 // There is room: each lists half as many at most.
-                let _ = shared.parts.push(Part { topic: part.topic, ceiling });
+                let _ = other.parts.push(Part { ceiling: part.ceiling.min(unlisted), ..*part });
             }
         }
-        shared
+        other.rest &= self.rest;
+        other.tidy();
     }
 
     /// What the counted items that are wanted under `prefix` add up to.
@@ -146,17 +159,21 @@ impl<const LEN: usize> Scope<LEN> {
         bytes
     }
 
-    /// What other nodes said; more topics than a scope lists are ignored.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        let Some((&rest, parts)) = bytes.split_first() else { return Self::ALL };
-        let mut scope = Self { rest: rest != 0, parts: heapless::Vec::new() };
-        let mut rest = parts;
+    /// How many bytes that is.
+    pub(crate) fn bytes_len(&self) -> usize {
+        1 + PART_LEN * self.parts.len()
+    }
+
+    /// Makes all into what another node said; more topics than a scope lists are ignored.
+    #[inline(never)]
+    pub(crate) fn cut(&mut self, said: &[u8]) {
+        let Some((&rest, mut parts)) = said.split_first() else { return };
+        self.rest = rest != 0;
         for _ in 0..TOPICS_MAX {
-            let Some((&[a, b, c, d, ceiling], after)) = rest.split_first_chunk() else { break };
-            let _ = scope.set(u32::from_le_bytes([a, b, c, d]), ceiling.min(CEILING_MAX));
-            rest = after;
+            let Some((&[a, b, c, d, ceiling], after)) = parts.split_first_chunk() else { break };
+            let _ = self.set(u32::from_le_bytes([a, b, c, d]), ceiling.min(CEILING_MAX));
+            parts = after;
         }
-        scope
     }
 }
 
@@ -188,7 +205,9 @@ fn meet(a: Prefix, b: Prefix) -> Option<Prefix> {
 /// How many topics a scope lists.
 pub(crate) const TOPICS_MAX: usize = 8;
 /// The longest scope as bytes.
-pub(crate) const SCOPE_LEN_MAX: usize = 1 + 5 * TOPICS_MAX;
+pub(crate) const SCOPE_LEN_MAX: usize = 1 + PART_LEN * TOPICS_MAX;
+/// Topic and ceiling.
+const PART_LEN: usize = 5;
 /// All of a topic: rule R6 counts in 32nds.
 pub(crate) const CEILING_MAX: u8 = 1 << CEILING_BITS;
 const CEILING_BITS: u8 = 5;

@@ -120,9 +120,10 @@ pub(super) fn sum(bytes: &[u8]) -> i128 {
     i128::from(up) - i128::from(down)
 }
 
-/// Whether nothing is left of a part.
+/// Whether nothing is left of a part: the numbers that tell that are zeros at the end, and not there. Bytes that are no part
+/// were not taken in.
 pub(super) fn is_reset(bytes: &[u8]) -> bool {
-    Part::from_bytes(bytes).unwrap_or_default().left() == [0; 2]
+    bytes.iter().filter(|byte| **byte & 0x80 == 0).count() <= 2
 }
 
 /// Four numbers of at most 64 bits, seven to a byte.

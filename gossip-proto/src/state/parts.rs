@@ -19,28 +19,24 @@ use crate::error::PutError;
 use crate::node::Node;
 use crate::slab::index::Prefix;
 
-/// The key of a part.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PartKey {
-    bytes: [u8; Node::KEY_LEN_MAX],
-    len: usize,
-}
+/// Room for the key of a part, which is made in its place: it is large for a small stack.
+#[derive(Clone, Debug)]
+pub(crate) struct PartKey([u8; Node::KEY_LEN_MAX]);
 
 impl PartKey {
+    pub(crate) const fn new() -> Self {
+        Self([0; Node::KEY_LEN_MAX])
+    }
+
     /// The key of this part; the error says how long a name may be beside it.
-    pub(crate) fn new(kind: Kind, name: &[u8], part: &[u8]) -> Result<Self, PutError> {
+    pub(crate) fn of(&mut self, kind: Kind, name: &[u8], part: &[u8]) -> Result<&[u8], PutError> {
         let end: &[u8] = if kind == Kind::Set { &[part.len().min(255) as u8] } else { &[] };
         let max = Node::KEY_LEN_MAX.saturating_sub(part.len() + end.len());
         if name.is_empty() || name.len() > max {
             return Err(PutError::KeyLen { max });
         }
-        let mut key = Self { bytes: [0; Node::KEY_LEN_MAX], len: name.len() + part.len() + end.len() };
-        key.bytes.iter_mut().zip(name.iter().chain(part).chain(end)).for_each(|(to, from)| *to = *from);
-        Ok(key)
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.0.iter_mut().zip(name.iter().chain(part).chain(end)).for_each(|(to, from)| *to = *from);
+        Ok(self.0.get(..name.len() + part.len() + end.len()).unwrap_or_default())
     }
 }
 
@@ -61,8 +57,9 @@ impl<'a> Store<'a> {
         if !self.takes(Kind::Counter) {
             return Err(PutError::Kind);
         }
-        let key = PartKey::new(Kind::Counter, name, &life.to_le_bytes())?;
-        let held = self.find_part(Kind::Counter, key.as_bytes());
+        let mut key = PartKey::new();
+        let key = key.of(Kind::Counter, name, &life.to_le_bytes())?;
+        let held = self.find_part(Kind::Counter, key);
         let record = self.record(held);
         let stamp = stamp.max(floor(record));
         let (part, epoch) = match record.versions().next() {
@@ -75,7 +72,7 @@ impl<'a> Store<'a> {
         let bytes = part.to_bytes();
         let value = Some(bytes.as_bytes());
         let new = Version { kind: Kind::Counter, stamp, writer, context: &[], ttl: 0, value };
-        self.write(key.as_bytes(), &new)
+        self.write(key, &new)
     }
 
     /// Deletes what is held of the next part of a counter that has something left; returns its slot and stamp.

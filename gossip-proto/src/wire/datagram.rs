@@ -67,7 +67,7 @@ fn read<'d>(datagram: &'d [u8], envelope: &Envelope) -> Result<(Header, Messages
 #[derive(Clone, Debug)]
 pub(crate) struct Messages<'d>(&'d [u8]);
 
-impl Messages<'_> {
+impl<'d> Messages<'d> {
     /// Decodes all, and says whether there is one to pass on. Apart, so that its stack is free again for what follows.
     #[inline(never)]
     pub(crate) fn check(&self) -> Result<bool, Rejected> {
@@ -76,6 +76,15 @@ impl Messages<'_> {
             forwards |= matches!(message?, Message::Forward { .. });
         }
         Ok(forwards)
+    }
+
+    /// The payload of the next one that was passed on for `own`.
+    #[inline(never)]
+    pub(crate) fn next_forward(&mut self, own: NodeId) -> Option<&'d [u8]> {
+        self.flatten().find_map(|message| match message {
+            Message::Forward { to, payload } if to == own => Some(payload),
+            _ => None,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::Merge;
 use crate::error::PutError;
 use crate::slab::index::Prefix;
 use crate::state::PartKey;
-use crate::state::counter::Part;
+use crate::state::counter::{Part, is_reset};
 use crate::state::join::bury;
 use crate::state::store::{Merged, Outcome, Refused};
 use crate::wire::EntryItem;
@@ -341,8 +341,9 @@ fn a_counter_stands_still_at_its_ends() {
         ttl: 0,
         value: Some(part([900, 0], [0, 0])),
     };
-    let key = PartKey::new(Kind::Counter, b"c", &7_u64.to_le_bytes()).expect("it is short");
-    merge(&mut other, key.as_bytes(), &stale).expect("there is room");
+    let mut key = PartKey::new();
+    let key = key.of(Kind::Counter, b"c", &7_u64.to_le_bytes()).expect("it is short");
+    merge(&mut other, key, &stale).expect("there is room");
     tell(&store, &mut other, |merged| assert!(!merged.conflict));
     assert_eq!(other.sum(b"c"), Some(5));
 }
@@ -360,6 +361,7 @@ fn a_part_is_written_in_one_way() {
             assert_eq!(Part::from_bytes(bytes.as_bytes()), Some(part));
             assert!(part.delete().to_bytes().as_bytes().len() <= bytes.as_bytes().len(), "{part:?}");
             assert_eq!(part.join(part.delete()), part.delete());
+            assert_eq!(is_reset(bytes.as_bytes()), part.delete() == part, "{part:?}");
             let mut long = bytes.as_bytes().to_vec();
             long.push(0);
             assert_eq!(Part::from_bytes(&long), None, "zeros at the end");
@@ -385,16 +387,17 @@ fn an_add_wins_over_a_remove_that_did_not_see_it() {
         for step in 1..80_u64 {
             let at = dice.below(3);
             let element = b'a' + dice.below(3) as u8;
-            let key = PartKey::new(Kind::Set, b"set", &[element]).expect("it is short");
+            let mut key = PartKey::new();
+            let key = key.of(Kind::Set, b"set", &[element]).expect("it is short");
             let (store, added, removed) = &mut stores[at];
             match dice.below(6) {
                 0 | 1 => {
-                    store.put(at as u64, step, key.as_bytes(), Some(b""), Kind::Set).expect("there is room");
+                    store.put(at as u64, step, key, Some(b""), Kind::Set).expect("there is room");
                     added.insert((element, step));
                 }
                 2 => {
-                    if store.has_part(Kind::Set, key.as_bytes()) {
-                        store.put(at as u64, step, key.as_bytes(), None, Kind::Set).expect("there is room");
+                    if store.has_part(Kind::Set, key) {
+                        store.put(at as u64, step, key, None, Kind::Set).expect("there is room");
                         removed.extend(added.iter().filter(|(of, _)| *of == element));
                     }
                 }
@@ -425,9 +428,10 @@ fn an_add_wins_over_a_remove_that_did_not_see_it() {
 fn names_elements_and_keys_do_not_meet() {
     let mut store = store(64, 32 << 10, &config());
     let mut add = |name: &[u8], element: &[u8]| {
-        let key = PartKey::new(Kind::Set, name, element).expect("it is short");
-        store.put(1, 1, key.as_bytes(), Some(b""), Kind::Set).expect("there is room");
-        store.put(1, 1, key.as_bytes(), Some(b"plain"), Kind::Register).expect("there is room");
+        let mut key = PartKey::new();
+        let key = key.of(Kind::Set, name, element).expect("it is short");
+        store.put(1, 1, key, Some(b""), Kind::Set).expect("there is room");
+        store.put(1, 1, key, Some(b"plain"), Kind::Register).expect("there is room");
     };
     add(b"a", b"bc");
     add(b"ab", b"c");
@@ -452,10 +456,10 @@ fn names_elements_and_keys_do_not_meet() {
     assert_eq!(store.scan(b"a/").map(|entry| entry.kind()).filter(|kind| *kind == Kind::Set).count(), 1);
     assert_eq!(store.used().0, 12);
     let long = [7; 255];
-    assert_eq!(PartKey::new(Kind::Set, &long[..200], &long[..55]).err(), Some(PutError::KeyLen { max: 199 }));
-    assert!(PartKey::new(Kind::Set, &long[..199], &long[..55]).is_ok());
-    assert_eq!(PartKey::new(Kind::Set, b"", b"x").err(), Some(PutError::KeyLen { max: 253 }));
-    assert_eq!(PartKey::new(Kind::Set, b"a", &[7; 300]).err(), Some(PutError::KeyLen { max: 0 }));
+    assert_eq!(PartKey::new().of(Kind::Set, &long[..200], &long[..55]).err(), Some(PutError::KeyLen { max: 199 }));
+    assert!(PartKey::new().of(Kind::Set, &long[..199], &long[..55]).is_ok());
+    assert_eq!(PartKey::new().of(Kind::Set, b"", b"x").err(), Some(PutError::KeyLen { max: 253 }));
+    assert_eq!(PartKey::new().of(Kind::Set, b"a", &[7; 300]).err(), Some(PutError::KeyLen { max: 0 }));
 }
 
 #[test]
@@ -467,8 +471,9 @@ fn a_name_is_read_without_a_walk_through_its_topic() {
     }
     for name in [&b"t/set"[..], b"t/other"] {
         for n in 0..10 {
-            let key = PartKey::new(Kind::Set, name, &[n]).expect("it is short");
-            store.put(1, 1, key.as_bytes(), Some(b""), Kind::Set).expect("there is room");
+            let mut key = PartKey::new();
+            let key = key.of(Kind::Set, name, &[n]).expect("it is short");
+            store.put(1, 1, key, Some(b""), Kind::Set).expect("there is room");
         }
         assert_eq!(store.parts(Kind::Set, name).count(), 10);
         let visited = store.range(Prefix::of(store.hash.name(name), 48)).count();
