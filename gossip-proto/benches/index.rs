@@ -24,8 +24,9 @@ use criterion::measurement::{Measurement, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 use rng::{Rng, Seed};
+use slab::Slice;
 use slab::deadline::{Deadlines, Place, Row, Timed};
-use slab::index::{Cell, Index, Item, Key, Prefix};
+use slab::index::{Cells, Fork, Index, Item, Key, Leaf, Prefix};
 use slab::list::{Hook, Hooked, List};
 use time::Tick;
 
@@ -41,7 +42,9 @@ fn index(c: &mut Criterion) {
     let mut group = group(c, "index");
     for size in SIZES {
         let mut rng = seeded();
-        let (mut index, mut cells) = (Index::new(), vec![Cell::default(); size]);
+        let (mut leaves, mut forks) = (vec![Leaf::EMPTY; size], vec![Fork::EMPTY; size]);
+        let mut cells = Cells::new(Slice::Lent(&mut leaves), Slice::Lent(&mut forks));
+        let mut index = Index::new();
         let mut slots: Vec<usize> = (0..size).collect();
         shuffle(&mut rng, &mut slots);
         for &ix in &slots {

@@ -65,9 +65,9 @@ pub enum PutError {
     /// This node has not subscribed to the key's topic, or has lowered the topic's ceiling below the key for want of room:
     /// see [`Node::wants`](crate::Node::wants).
     Unwanted,
-    /// The lifetime is zero, or longer than `max` seconds.
+    /// The lifetime is zero, or longer than `max` seconds; or the values of this kind join, and have none.
     Ttl {
-        /// The longest lifetime, in seconds.
+        /// The longest lifetime, in seconds; 0 where values have none.
         max: u32,
     },
     /// A lifetime was asked for, and this node does not know the time yet: nobody told it a wall clock's, and it has heard
@@ -249,6 +249,7 @@ impl fmt::Display for PutError {
                 f.write_str("this node has not subscribed to the key's topic, or has no room for all of it")
             }
             Self::Collision => f.write_str("the key's hash collides with another key's"),
+            Self::Ttl { max: 0 } => f.write_str("values of this kind have no lifetime"),
             Self::Ttl { max } => write!(f, "a lifetime is 1 to {max} seconds"),
             Self::NoTime => f.write_str("a lifetime needs a clock, and this node does not know the time"),
             Self::Left => f.write_str("this node has left the swarm"),

@@ -43,19 +43,20 @@ pub enum EventWith<Bytes> {
         /// Whether a value was lost, or a sibling dropped, since this entry was last told.
         conflict: bool,
     },
-    /// A message of another node: told once in the life of this node, in no order. It is kept until it is told or over.
+    /// A message of another node, in a topic that is wanted: told once in the life of this node, in no order. It is kept
+    /// until it is told or over.
     Message {
         /// The topic that it was published with.
         topic: Bytes,
         /// The life of the node that published it: new with each start of a node.
         origin: u64,
-        /// Its number there: 0, 1, 2, …
+        /// Its number there. Each topic has numbers by the 64; between those of one topic may be those of others.
         sequence: u32,
         /// The message.
         bytes: Bytes,
     },
     /// Messages of an origin were missed for good: the last message that they came with is over. What was over before this
-    /// node first heard of the origin does not count.
+    /// node first heard of the origin in that topic, or came to want it, does not count.
     Missed {
         /// The life of the node that published them.
         origin: u64,

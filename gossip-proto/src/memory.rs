@@ -8,7 +8,7 @@ use crate::repair::Lane;
 #[cfg(feature = "alloc")]
 use crate::repair::{LANES, LANES_POSSIBLE};
 use crate::slab::deadline::Row;
-use crate::slab::index::Cell;
+use crate::slab::index::{Cells, Fork, Leaf};
 use crate::slab::sketch;
 use crate::slab::{SLOTS_MAX, Slice};
 use crate::state::EntrySlot;
@@ -21,10 +21,12 @@ use crate::state::EntrySlot;
 #[derive(Debug)]
 pub struct Memory<const MEMBERS: usize, const ENTRIES: usize, const BYTES: usize> {
     members: [MemberSlot; MEMBERS],
-    member_cells: [Cell; MEMBERS],
+    member_leaves: [Leaf; MEMBERS],
+    member_forks: [Fork; MEMBERS],
     member_rows: [Row; MEMBERS],
     entries: [EntrySlot; ENTRIES],
-    entry_cells: [Cell; ENTRIES],
+    entry_leaves: [Leaf; ENTRIES],
+    entry_forks: [Fork; ENTRIES],
     entry_rows: [Row; ENTRIES],
     bytes: [u8; BYTES],
 }
@@ -35,10 +37,12 @@ impl<const MEMBERS: usize, const ENTRIES: usize, const BYTES: usize> Memory<MEMB
     pub const fn new() -> Self {
         Self {
             members: [MemberSlot::EMPTY; MEMBERS],
-            member_cells: [Cell::EMPTY; MEMBERS],
+            member_leaves: [Leaf::EMPTY; MEMBERS],
+            member_forks: [Fork::EMPTY; MEMBERS],
             member_rows: [Row::EMPTY; MEMBERS],
             entries: [EntrySlot::EMPTY; ENTRIES],
-            entry_cells: [Cell::EMPTY; ENTRIES],
+            entry_leaves: [Leaf::EMPTY; ENTRIES],
+            entry_forks: [Fork::EMPTY; ENTRIES],
             entry_rows: [Row::EMPTY; ENTRIES],
             bytes: [0; BYTES],
         }
@@ -55,10 +59,10 @@ impl<const M: usize, const E: usize, const B: usize> Default for Memory<M, E, B>
 #[derive(Debug)]
 pub struct Storage<'a> {
     pub(crate) members: Slice<'a, MemberSlot>,
-    pub(crate) member_cells: Slice<'a, Cell>,
+    pub(crate) member_cells: Cells<'a>,
     pub(crate) member_rows: Slice<'a, Row>,
     pub(crate) entries: Slice<'a, EntrySlot>,
-    pub(crate) entry_cells: Slice<'a, Cell>,
+    pub(crate) entry_cells: Cells<'a>,
     pub(crate) entry_rows: Slice<'a, Row>,
     pub(crate) bytes: Slice<'a, u8>,
     /// A sketch, another's, room to compare them, and what to do about the differences; or nothing.
@@ -88,19 +92,31 @@ impl Storage<'_> {
 impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, E, B>> for Storage<'a> {
     /// Lends the memory; what an earlier node left in it is wiped.
     fn from(memory: &'a mut Memory<M, E, B>) -> Self {
-        let Memory { members, member_cells, member_rows, entries, entry_cells, entry_rows, bytes } = memory;
+        let Memory {
+            members,
+            member_leaves,
+            member_forks,
+            member_rows,
+            entries,
+            entry_leaves,
+            entry_forks,
+            entry_rows,
+            bytes,
+        } = memory;
         members.fill(MemberSlot::EMPTY);
-        member_cells.fill(Cell::EMPTY);
+        member_leaves.fill(Leaf::EMPTY);
+        member_forks.fill(Fork::EMPTY);
         member_rows.fill(Row::EMPTY);
         entries.fill(EntrySlot::EMPTY);
-        entry_cells.fill(Cell::EMPTY);
+        entry_leaves.fill(Leaf::EMPTY);
+        entry_forks.fill(Fork::EMPTY);
         entry_rows.fill(Row::EMPTY);
         Self {
             members: Slice::Lent(members),
-            member_cells: Slice::Lent(member_cells),
+            member_cells: Cells::new(Slice::Lent(member_leaves), Slice::Lent(member_forks)),
             member_rows: Slice::Lent(member_rows),
             entries: Slice::Lent(entries),
-            entry_cells: Slice::Lent(entry_cells),
+            entry_cells: Cells::new(Slice::Lent(entry_leaves), Slice::Lent(entry_forks)),
             entry_rows: Slice::Lent(entry_rows),
             bytes: Slice::Lent(bytes),
             sketch: Slice::Lent(&mut []),
@@ -127,10 +143,10 @@ impl Storage<'static> {
         }
         let storage = Self {
             members: boxed(MemberSlot::EMPTY, members),
-            member_cells: boxed(Cell::EMPTY, members),
+            member_cells: Cells::new(boxed(Leaf::EMPTY, members), boxed(Fork::EMPTY, members)),
             member_rows: boxed(Row::EMPTY, members),
             entries: boxed(EntrySlot::EMPTY, entries),
-            entry_cells: boxed(Cell::EMPTY, entries),
+            entry_cells: Cells::new(boxed(Leaf::EMPTY, entries), boxed(Fork::EMPTY, entries)),
             entry_rows: boxed(Row::EMPTY, entries),
             bytes: boxed(0, bytes),
             sketch: boxed(0, 0),

@@ -1,6 +1,7 @@
 //! The node: the only module that knows all rooms. It takes facts and time in, and gives datagrams, events and one
 //! deadline out.
 
+mod aim;
 mod catchup;
 mod common;
 mod compare;
@@ -598,9 +599,11 @@ impl<'a> Node<'a> {
         self.write(now, key, None, PutOptions::new().kind(kind)).map(|()| true)
     }
 
-    /// Sends a message to all members, and to those who join while it lives: to each at most once, in no order. Says its
-    /// number; the first is 0. It is told to the others as [`Event::Message`], not to this node. Needs feature `messages`, here
-    /// and at whom it is to reach.
+    /// Sends a message to all members that want its topic, and to those who join or come to want it while it lives: to
+    /// each at most once, in no order. It is told to the others as [`Event::Message`], not to this node, which need not
+    /// want the topic. A topic ends before the first `/`, like that of a key; what follows is told, and chooses nobody.
+    /// Says its number, of which each topic has 64 in a row; the first is 0. Needs feature `messages`, here and at whom it
+    /// is to reach.
     ///
     /// # Errors
     /// What does not fit, with the limit; nothing is changed.

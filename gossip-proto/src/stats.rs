@@ -57,7 +57,7 @@ counters! {
     stamps_refused: Count,
     /// Entries that found no free slot or no free bytes.
     refused_full: Count,
-    /// Entries of topics that this node did not subscribe to, or has no room for.
+    /// Entries, messages and offers of topics that this node did not subscribe to, or has no room for.
     entries_unwanted: Count,
     /// Entries that were dropped since this node wants them no longer.
     entries_shed: Count,

@@ -254,6 +254,9 @@ pub(crate) struct Counter {
 pub(crate) struct Element {
     pub(crate) key: String,
     pub(crate) element: Value,
+    /// Of one that is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wait: Option<Wait>,
 }

@@ -42,7 +42,7 @@ pub(crate) enum Command {
         #[arg(value_name = "JSON", allow_negative_numbers = true, required_unless_present = "file")]
         value: Option<String>,
         /// The element, as JSON, of the set whose key is the second word.
-        #[arg(value_name = "ELEMENT", allow_negative_numbers = true, conflicts_with_all = ["file", "kind", "ttl", "urgent"])]
+        #[arg(value_name = "ELEMENT", allow_negative_numbers = true, conflicts_with_all = ["file", "kind", "urgent"])]
         element: Option<String>,
         /// Take the bytes of a file as they are, JSON or not; `-` reads standard input.
         #[arg(long, value_name = "PATH", conflicts_with = "value")]
@@ -137,9 +137,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Want the entries of these topics alone: what lies beneath other first parts of keys is neither held nor passed on.
+    /// Want the entries and messages of these topics alone: others are neither held nor passed on.
     Subscribe {
-        /// A topic: what stands before the first `/` of keys.
+        /// A topic: what stands before the first `/` of keys, and of the topics of messages.
         #[arg(value_name = "TOPIC", required_unless_present = "all", conflicts_with = "all")]
         topics: Vec<String>,
         /// Want all entries.
@@ -316,7 +316,8 @@ pub(crate) struct AgentOptions {
     /// What commands must present; needed to listen on anything but loopback.
     #[arg(long, env = "GOSSIP_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// Want the entries of this topic alone, what stands before the first `/` of keys; may be repeated. Without it all.
+    /// Want the entries and messages of this topic alone, what stands before the first `/` of keys and of the topics of
+    /// messages; may be repeated. Without it all.
     #[arg(long = "topic", value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
     /// Room for members, this one and remembered dead ones among them.
@@ -436,7 +437,8 @@ mod tests {
         };
         assert_eq!(words(&["add", "5"]), ("add".into(), "5".into(), None));
         assert_eq!(words(&["add", "k", "-5"]), ("add".into(), "k".into(), Some("-5".into())));
-        assert!(Cli::try_parse_from(["gossip", "set", "add", "k", "1", "--ttl", "1s"]).is_err());
+        assert_eq!(words(&["add", "k", "1", "--ttl", "1s"]), ("add".into(), "k".into(), Some("1".into())));
+        assert!(Cli::try_parse_from(["gossip", "set", "add", "k", "1", "--urgent"]).is_err());
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub(crate) async fn run(command: &Command, json: bool) -> Result<()> {
             output::show(json, &members, output::members)
         }
         Command::Info { remote } => output::show(json, &client(remote).get("/v1/info", &[]).await?, output::info),
-        Command::Set { key, value: Some(set), element: Some(element), waiting, remote, .. } => {
-            parts::element(key, set, element, waiting.wait(), remote, json).await
+        Command::Set { key, value: Some(set), element: Some(element), ttl, waiting, remote, .. } => {
+            let ttl_ms = ttl.map(|ttl| ttl.as_millis() as u64);
+            parts::element(key, set, element, (ttl_ms, waiting.wait()), remote, json).await
         }
         Command::Set { key, value, element: _, file, kind, ttl, urgent, waiting, remote } => {
             let value = value.as_deref().map_or(Ok(Value::Null), parse)?;

@@ -180,6 +180,9 @@ impl From<gossip_proto::PutError> for Failure {
             PutError::Kind => (Code::KindMismatch, "leave out --kind, or delete the entry first"),
             PutError::Collision => (Code::Collision, "choose another key"),
             PutError::Unwanted => (Code::Unwanted, "subscribe to the topic, or ask an agent that has"),
+            PutError::Ttl { max: 0 } => {
+                (Code::Usage, "leave out --ttl; registers, siblings and elements of sets may have one")
+            }
             PutError::Ttl { .. } => (Code::Usage, "choose a shorter lifetime, or none"),
             PutError::NoTime => (Code::Usage, "leave out the lifetime, or join a swarm that knows the time"),
             PutError::Left => (Code::Leaving, "talk to another agent"),

@@ -11,9 +11,11 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::Choices;
 use crate::slab::index::{Key, Prefix};
 use crate::slab::sketch::{CELL_LEN, ESTIMATE_LEN};
+use crate::state::StateHash;
 use crate::wire::{
-    Accusation, CatchUp, Context, Digests, EntryItem, Envelope, Header, Items, KEY_LEN, Large, MARKED_LEN, Many,
-    MemberItem, Message, Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer, close,
+    Accusation, Bits, CatchUp, Context, Digests, EntryItem, Envelope, Header, ITEM_LEN, Items, KEY_LEN, Large,
+    MARKED_LEN, Many, MemberItem, Message, Missing, Publication, Seen, Sketch, Table, VersionId, WindowItem, Writer,
+    close,
 };
 use crate::{Addr, NodeId, SwarmKey};
 
@@ -40,14 +42,14 @@ pub(super) fn datagram(key: SwarmKey, choices: &mut Choices<'_>, told: bool) -> 
     let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
     let mut writer = Writer::new(&mut buf, &header).expect("room for a header");
     for _ in 0..=choices.below(8) {
-        push(&mut writer, choices, told);
+        push(&mut writer, key, choices, told);
     }
     let destination = [None, Some(NodeId(1))][choices.below(2)];
     let len = writer.len();
     close(&mut buf, len, &Envelope { key, own: header.id }, destination).to_vec()
 }
 
-fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
+fn push(writer: &mut Writer<'_>, swarm: SwarmKey, choices: &mut Choices<'_>, told: bool) {
     if choices.below(16) == 0 {
         writer.push(&Message::Copies, usize::MAX);
     }
@@ -93,11 +95,18 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         12 => Message::Want(hash(choices)),
         13 => Message::Root { table: table(choices), digest: choices.byte().into() },
         14 => {
-            let (table, prefix, salt) = (table(choices), prefix(choices), number(choices) as u16);
+            let (table, prefix, salt) = (table(choices), prefix(choices), number(choices) as u8);
             digests = some_digests(choices).into_iter().take(32).collect::<Vec<u8>>();
             // One bit for each digest, as the message must be.
             let present = ((1u32 << (digests.len() / 2).min(16)) - 1) as u16;
-            Message::Digests(Digests { table, from: prefix.len() / 8 * 4, prefix, salt, present, digests: &digests })
+            Message::Digests(Digests {
+                table,
+                from: prefix.len() / 8 * 4,
+                prefix,
+                salt,
+                absent: !present,
+                digests: &digests,
+            })
         }
         16 => {
             let (key, version, number) = (hash(choices), version(choices), number(choices));
@@ -137,15 +146,24 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
         18 => {
             let (origin, sequence, ttl, urgent) =
                 (origin(choices), number(choices), lifetime(choices), choices.below(4) == 0);
-            let (stamp, topic, bytes) = (stamp(choices), choices.some_bytes(6), choices.some_bytes(12));
-            let item = Publication { origin, sequence, stamp, ttl, urgent, topic: &topic, bytes: &bytes };
+            let (stamp, topic, bytes) = (stamp(choices), topic(&choices.some_bytes(6)), choices.some_bytes(12));
+            let item = Publication { origin, sequence, stamp, ttl, urgent, topic, bytes: &bytes };
             _ = writer.push(&Message::Publication(item), usize::MAX);
             return;
         }
         19 => {
-            let (origin, base, seen, held) = (origin(choices), number(choices) & !63, wide(choices), wide(choices));
+            let (origin, base, seen, gone) = (origin(choices), number(choices) & !63, wide(choices), wide(choices));
             let (until, settled) = ((stamp(choices) / 16_000_000) as u32, choices.below(2) == 0);
-            Message::Window(WindowItem { origin, base, seen, held: held & seen, until, settled })
+            let topic = StateHash::new(swarm.as_bytes()).topic(topic(&seen.to_le_bytes())).topic();
+            Message::Window(WindowItem {
+                topic,
+                origin,
+                base,
+                seen: Bits::of(seen),
+                gone: Bits::of(gone & seen),
+                until,
+                settled,
+            })
         }
         20 => Message::Missing(Missing {
             origin: origin(choices),
@@ -163,10 +181,12 @@ fn push(writer: &mut Writer<'_>, choices: &mut Choices<'_>, told: bool) {
             Message::CatchUp(catch_up(choices, &bytes))
         }
         _ => {
-            let (table, prefix, salt, last) =
-                (table(choices), prefix(choices), number(choices) as u16, choices.below(2) == 0);
-            digests = some_digests(choices);
-            Message::Items(Items { table, prefix, salt, last, digests: &digests })
+            let (table, prefix, salt, answer) =
+                (table(choices), prefix(choices), number(choices) as u8, choices.below(3) as u8);
+            let mut bytes = some_digests(choices);
+            bytes.truncate(bytes.len() / ITEM_LEN * ITEM_LEN);
+            digests = bytes;
+            Message::Items(Items { table, prefix, salt, answer, digests: &digests })
         }
     };
     _ = writer.push(&message, usize::MAX);
@@ -178,7 +198,7 @@ fn inner(writer: &Writer<'_>, choices: &mut Choices<'_>, told: bool) -> Vec<u8> 
     let header = Header { id: id(choices), incarnation: number(choices), root: number(choices), load: choices.byte() };
     let Some(mut inside) = Writer::new(&mut buf, &header) else { return Vec::new() };
     for _ in 0..choices.below(3) {
-        push(&mut inside, choices, told);
+        push(&mut inside, SwarmKey::from_name("fuzz"), choices, told);
     }
     let len = inside.len();
     let name = ["fuzz", "other"][choices.below(2)];
@@ -221,7 +241,9 @@ fn sketch<'b>(choices: &mut Choices<'_>, bytes: &'b [u8]) -> Sketch<'b> {
         to.resize(len, choices.byte());
         to
     };
-    match bytes.first().map_or(first, |byte| u16::from(*byte)) % 6 {
+    match bytes.first().map_or(first, |byte| u16::from(*byte)) % 8 {
+        5 => Sketch::AskTotal,
+        6 => Sketch::Total { weight: u64::from(first) << 20, product: u64::from(first) << 20 | u64::from(end) },
         0 => {
             let cell = fill(bytes.iter().copied().take(CELL_LEN).collect(), CELL_LEN);
             let estimate = fill(bytes.iter().copied().skip(CELL_LEN).take(ESTIMATE_LEN).collect(), ESTIMATE_LEN);
@@ -260,7 +282,15 @@ fn addr(choices: &mut Choices<'_>) -> Addr {
 
 /// One of a few lives that nobody has.
 fn origin(choices: &mut Choices<'_>) -> u64 {
-    u64::from(choices.byte() % 24) << 40 | 1
+    // Some begin alike.
+    let byte = choices.byte();
+    u64::from(byte % 24) << 40 | 1 << (byte / 24 % 2)
+}
+
+/// Of a message: one of a few.
+pub(super) fn topic(bytes: &[u8]) -> &'static [u8] {
+    let names: [&[u8]; 4] = [b"t", b"u", b"", b"topic"];
+    names[usize::from(bytes.first().map_or(0, |byte| byte % 4))]
 }
 
 /// In ms: short, a day, or out of range.

@@ -167,7 +167,8 @@ impl Twins {
         let (now, bytes, ttl) = (self.now, choices.some_bytes(120), Duration::from_millis(choices.word().into()));
         let options = PublishOptions::new().ttl(ttl);
         let options = if choices.below(4) == 0 { options.urgent() } else { options };
-        _ = self.both(|node| node.publish(now, b"t", &bytes, options));
+        let topic = forge::topic(&bytes);
+        _ = self.both(|node| node.publish(now, topic, &bytes, options));
         let (used, max) = self.node.messages_used();
         assert!(used <= max, "{used} messages of {max}");
     }
@@ -203,7 +204,11 @@ impl Twins {
         let now = self.now;
         match choices.below(8) {
             6 => {
-                let topics: Vec<_> = (0..choices.below(10)).map(|_| choices.key()).collect();
+                let topics = (0..choices.below(10)).map(|nth| match (nth % 2, choices.key()) {
+                    (0, key) => key,
+                    (_, key) => forge::topic(&key).to_vec(),
+                });
+                let topics: Vec<_> = topics.collect();
                 _ = self.both(|node| node.subscribe(now, topics.iter().map(|topic| &topic[..])));
             }
             7 => _ = self.both(|node| node.subscribe_all(now)),
@@ -284,7 +289,8 @@ impl Twins {
                 self.peer.handle_wall_clock(now, WALL + now.as_micros());
                 let options = PublishOptions::new().ttl(Duration::from_millis(choices.word().into()));
                 let options = if choices.below(4) == 0 { options.urgent() } else { options };
-                _ = self.peer.publish(now, b"topic", &choices.some_bytes(80), options);
+                let bytes = choices.some_bytes(80);
+                _ = self.peer.publish(now, forge::topic(&bytes), &bytes, options);
             }
             0 => _ = self.peer.join(now, addr(1)),
             1 => _ = self.peer.delete(now, &choices.key()),

@@ -18,7 +18,7 @@ use crate::config::SwarmKey;
 use crate::event::MemberChange;
 use crate::hash::hash;
 use crate::slab::deadline::{Deadlines, Row};
-use crate::slab::index::{Cell, Index, Item, Key};
+use crate::slab::index::{Cells, Index, Item, Key};
 use crate::slab::list::List;
 use crate::slab::queue::Queue;
 use crate::slab::{Ix, Link, Slice};
@@ -33,7 +33,7 @@ pub(crate) const OWN: usize = 0;
 #[cfg_attr(target_os = "none", repr(C))]
 pub(crate) struct Members<'a> {
     slots: Slice<'a, MemberSlot>,
-    cells: Slice<'a, Cell>,
+    cells: Cells<'a>,
     rows: Slice<'a, Row>,
     index: Index,
     deadlines: Deadlines,
@@ -79,7 +79,7 @@ impl<'a> Members<'a> {
     #[inline(never)]
     pub(crate) fn new(
         slots: Slice<'a, MemberSlot>,
-        cells: Slice<'a, Cell>,
+        cells: Cells<'a>,
         rows: Slice<'a, Row>,
         key: SwarmKey,
         rank_key: [u8; 16],
@@ -485,7 +485,7 @@ impl<'a> Members<'a> {
         self.index.get(&self.cells, key)
     }
 
-    pub(crate) fn index(&self) -> (&Index, &[Cell]) {
+    pub(crate) fn index(&self) -> (&Index, &Cells<'a>) {
         (&self.index, &self.cells)
     }
 

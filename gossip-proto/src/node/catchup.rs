@@ -50,7 +50,7 @@ impl Node<'_> {
 
     /// The first member has answered: false if comparing will do.
     pub(super) fn catch_up(&mut self, now: Instant, ix: usize) -> bool {
-        let held = self.store.index().root(self.store.cells()).count;
+        let held = self.store.index().root().count;
         if !self.config.has_catchup() || !self.lanes.is_possible() || held > FRESH_MAX || self.has_caught_up() {
             return false;
         }

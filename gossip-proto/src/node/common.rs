@@ -7,7 +7,7 @@ use crate::addr::NodeId;
 use crate::error::PutError;
 use crate::membership::{Member, MemberSlot, OWN, transmissions};
 use crate::repair::{Session, TABLES, Tree, root_digest};
-use crate::slab::index::{Cell, Index, Prefix};
+use crate::slab::index::{Cells, Index, Prefix};
 use crate::slab::scope::Scope;
 use crate::state::PutOptions;
 use crate::stats::Count;
@@ -89,17 +89,21 @@ impl Node<'_> {
         &mut self.sessions[(table as usize).min(TABLES - 1)]
     }
 
-    /// A table as it is compared with a member: of entries, what both want.
+    /// A table as it is compared with a member: of entries and messages, what both want.
     pub(super) fn tree(&self, table: Table, peer: Option<usize>) -> Tree<'_> {
         let (index, cells) = self.index(table);
         let mut tree = Tree { index, cells, key: &self.envelope.key, scope: Scope::ALL };
-        if table == Table::Entries {
+        // Where there are no windows, there is nothing to cut.
+        if table == Table::Entries || table == Table::Messages && self.store.has_windows() {
             self.cut(&mut tree.scope, peer);
+        }
+        if table == Table::Messages {
+            tree.scope.widen();
         }
         tree
     }
 
-    fn index(&self, table: Table) -> (&Index, &[Cell]) {
+    fn index(&self, table: Table) -> (&Index, &Cells<'_>) {
         match table {
             Table::Members => self.members.index(),
             Table::Entries => (self.store.index(), self.store.cells()),
@@ -114,8 +118,7 @@ impl Node<'_> {
     }
 
     pub(super) fn table_digest(&self, table: Table) -> u64 {
-        let (index, cells) = self.index(table);
-        root_digest(&self.envelope.key, &index.root(cells), 0)
+        root_digest(&self.envelope.key, &self.index(table).0.root(), 0)
     }
 
     pub(super) fn view(&self, ix: usize) -> Member<'_> {

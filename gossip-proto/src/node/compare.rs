@@ -4,9 +4,10 @@ use super::Node;
 use super::input::Context;
 use super::sample::SAMPLE;
 use crate::repair::{Finding, Task};
+use crate::slab::SCARCE;
 use crate::slab::index::{Key, Prefix};
 use crate::time::Instant;
-use crate::wire::{Digests, Items, Table};
+use crate::wire::{Digests, ITEM_LEN, Items, Table};
 
 impl Node<'_> {
     #[inline(never)]
@@ -75,18 +76,33 @@ impl Node<'_> {
                 let span = self.tree(theirs.table, context.peer).span(prefix);
                 self.owe(context.reply, theirs.table, Task::Digests, span, prefix.len());
             }
-            Finding::Items { send, lacking } => {
+            Finding::Items { send, lack } => {
+                // Where both have something that the other lacks, it may not be lacking there but be older.
+                let mixed = if theirs.answer > 0 { theirs.answer - 1 } else { (lack > 0).into() };
                 if send > 0 {
-                    // Where it has something that we lack, what we hold may not be lacking there but be older.
-                    let from = u8::from(lacking);
-                    self.owe(context.reply, theirs.table, Task::Copies(send), theirs.prefix, from);
+                    self.owe(context.reply, theirs.table, Task::Copies(send), theirs.prefix, mixed);
                 }
-                if lacking && !theirs.last {
-                    let task = Task::Items { salt: theirs.salt };
-                    self.owe(context.reply, theirs.table, task, theirs.prefix, 0);
+                // One entry against one is most likely the same in two versions: who has the newer one answers with it.
+                let alike =
+                    !SCARCE && send.is_power_of_two() && lack.is_power_of_two() && theirs.prefix.len() >= ALIKE_DEPTH;
+                if !(alike && theirs.table == Table::Entries) {
+                    self.ask_for_items(context, theirs, lack, send > 0);
                 }
             }
             Finding::Equal | Finding::Parts { .. } => {}
+        }
+    }
+
+    /// Names items of a list that we lack, each by its digest: the list may have changed by then. Each takes a row; the first
+    /// is another one in each session, so that none is left out for ever where there are too few.
+    fn ask_for_items(&mut self, context: &Context, theirs: &Items<'_>, lack: u32, mixed: bool) {
+        for turn in 0..u32::BITS as u8 {
+            let nth = usize::from(theirs.salt.wrapping_add(turn) % u32::BITS as u8);
+            let digest = theirs.digests.get(nth * ITEM_LEN..).and_then(<[u8]>::first_chunk);
+            if let Some(digest) = digest.filter(|_| lack >> nth & 1 > 0) {
+                let task = Task::Lack { digest: *digest, salt: theirs.salt };
+                self.owe(context.reply, theirs.table, task, theirs.prefix, mixed.into());
+            }
         }
     }
 
@@ -161,5 +177,7 @@ impl Node<'_> {
 
 /// How many datagrams are streamed before the other is asked what it still lacks: bounds what a forged request sets off.
 const STREAM_DATAGRAMS: u8 = 8;
+/// Under so long a prefix, two entries that differ are hardly ever different ones: of a topic's one pair in 65,536.
+const ALIKE_DEPTH: u8 = 48;
 /// How long a difference of roots must last, in µs, before it is looked into: rumors settle most of them first.
 const DIFFER_DELAY: u64 = 200_000;

@@ -1,4 +1,5 @@
-//! Interest: which topics this node wants, what it has no room for, and what it has in common with each member.
+//! Interest: which topics this node wants, what it has no room for, and what it has in common with each member. A topic is
+//! what stands before the first `/` of the keys of entries and of the topics of messages.
 //!
 //! A node's scope is in its record, behind the tags, so every member knows what to send it and what to compare. Two nodes
 //! compare what both want; they agree when that is equal. What a node wants no longer is dropped a few entries at a time.
@@ -27,8 +28,8 @@ pub(super) type Sheddings = [Shedding; POSSIBLE as usize];
 
 #[derive(Debug, Default)]
 pub(super) struct Shedding {
-    /// Where the walk over all entries goes on that drops what is not wanted.
-    from: Option<Key>,
+    /// Where the walk over all entries, and then over all windows, goes on that drops what is not wanted.
+    from: Option<(Table, Key)>,
     /// When to tell the others what is wanted, once that walk is over.
     announce: Option<Instant>,
     /// When a ceiling was changed last.
@@ -41,9 +42,10 @@ impl Node<'_> {
     /// How many topics a node may subscribe to, unless it wants all: 0 without feature `interest`.
     pub const TOPICS_MAX: usize = if POSSIBLE { TOPICS_MAX } else { 0 };
 
-    /// Wants the entries of these topics alone, in place of what it wanted: it stores, passes on and repairs no others.
-    /// What it lacks is pulled from the others; what it holds beyond is dropped, and no event tells of that. A key without
-    /// a `/` is a topic of its own.
+    /// Wants the entries and messages of these topics alone, in place of what it wanted: it stores, passes on and repairs
+    /// no others, but for messages that it publishes itself. What it lacks is pulled from the others, as far as it lives; what it holds beyond is dropped, and no event tells of
+    /// that. A message that was told is not told again when its topic is wanted again. A key or a
+    /// message's topic without a `/` is a topic of its own.
     ///
     /// # Errors
     /// Too many topics, too many beside the tags, or a node that has left; nothing is changed.
@@ -58,7 +60,7 @@ impl Node<'_> {
         self.set_scope(now, scope)
     }
 
-    /// Wants all entries, as a new node does.
+    /// Wants all entries and messages, as a new node does.
     ///
     /// # Errors
     /// A node that has left.
@@ -93,11 +95,12 @@ impl Node<'_> {
         self.store.scope = scope;
         // What is dropped makes room for what is to be announced.
         if let Some(shedding) = self.shedding.first_mut() {
-            (shedding.from, shedding.announce) = (Some(Key::default()), Some(now));
+            (shedding.from, shedding.announce) = (Some((Table::Entries, Key::default())), Some(now));
         }
         // What was equal need not be so any longer.
         self.members.new_epoch();
         self.session(Table::Entries).resume();
+        self.session(Table::Messages).resume();
         Ok(())
     }
 
@@ -160,12 +163,17 @@ impl Node<'_> {
         self.shedding.first()?.announce
     }
 
-    /// Looks at some entries, and drops those that are not wanted; after the last, tells the others what is wanted.
+    /// Looks at some entries or windows, and drops what is not wanted; after the last, tells the others what is wanted.
     pub(super) fn shed(&mut self, now: Instant) {
         let Some(shedding) = self.shedding.first_mut() else { return };
-        if let Some(from) = shedding.from {
-            let (next, shed) = self.store.shed(from, SHED_LOOK);
-            shedding.from = next;
+        if let Some((table, from)) = shedding.from {
+            let (next, shed) = match table {
+                Table::Messages if cfg!(feature = "messages") => self.store.shed_windows(self.life, from, SHED_WINDOWS),
+                _ => self.store.shed(from, SHED_LOOK),
+            };
+            let windows = (Table::Messages, Key::default());
+            let then = if table == windows.0 || !self.store.has_windows() { None } else { Some(windows) };
+            shedding.from = next.map(|next| (table, next)).or(then);
             self.stats.entries_shed += Count::from(shed);
             self.refresh_root();
         } else if shedding.announce.take_if(|at| *at <= now).is_some() {
@@ -226,8 +234,9 @@ impl Node<'_> {
     }
 }
 
-/// How many entries are looked at in one call.
+/// How many entries are looked at in one call, and how many windows, of 64 messages each.
 const SHED_LOOK: usize = 64;
+const SHED_WINDOWS: usize = 4;
 /// How long a lowered ceiling is given to make room, and how long a raised one to fill it: guesses well above a session.
 const LOWER_WAIT: Duration = Duration::from_secs(1);
 const RAISE_WAIT: Duration = Duration::from_secs(10);

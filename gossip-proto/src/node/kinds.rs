@@ -1,5 +1,7 @@
 //! The verbs of counters and sets, which are many entries under one name.
 
+use core::time::Duration;
+
 use super::{Lifecycle, Node};
 use crate::error::PutError;
 use crate::state::{Kind, PartKey, PutOptions, Saved};
@@ -57,6 +59,18 @@ impl Node<'_> {
         let mut part = PartKey::new();
         let part = part.of(Kind::Set, key, element)?;
         self.write(now, part, Some(b""), PutOptions::new().kind(Kind::Set))
+    }
+
+    /// The same of an element that lives for `ttl`, in whole seconds, rounded up, as from [`PutOptions::ttl`]: it leaves the
+    /// set everywhere at the same time unless it was added again.
+    ///
+    /// # Errors
+    /// As [`Node::set_add`]; a lifetime out of its range, or a node that knows no time.
+    #[inline(never)]
+    pub fn set_add_for(&mut self, now: Instant, key: &[u8], element: &[u8], ttl: Duration) -> Result<(), PutError> {
+        let mut part = PartKey::new();
+        let part = part.of(Kind::Set, key, element)?;
+        self.write(now, part, Some(b""), PutOptions::new().kind(Kind::Set).ttl(ttl))
     }
 
     /// Removes an element from a set as far as it is seen here; `Ok(false)` when it is not in it.

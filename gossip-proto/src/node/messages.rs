@@ -12,6 +12,7 @@ use super::rows::Rest;
 use crate::config::Spread;
 use crate::event::Event;
 use crate::repair::{Row, Task};
+use crate::slab::index::{Key, Prefix};
 use crate::state::{Taken, Told, name_of, origin_of};
 use crate::stats::Count;
 use crate::time::Instant;
@@ -106,6 +107,7 @@ impl Node<'_> {
                 }
             }
             Taken::Known => self.stats.messages_known += 1,
+            Taken::Unwanted => self.stats.entries_unwanted += 1,
             Taken::Over => self.stats.messages_over += 1,
             Taken::Full => self.stats.messages_full += 1,
             Taken::Unfit => self.stats.refused_message += 1,
@@ -119,6 +121,9 @@ impl Node<'_> {
             return self.stats.refused_message += 1;
         }
         let Some(at) = self.moment(context.now).filter(|_| item.origin != self.life) else { return };
+        if !self.store.scope.wants_topic(item.topic) {
+            return self.stats.entries_unwanted += 1;
+        }
         let Some(wanted) = self.store.window_take(at, item) else { return self.stats.messages_full += 1 };
         if context.copies {
             self.session_heard(context, Table::Messages);
@@ -167,13 +172,45 @@ impl Node<'_> {
         if first || small || item.urgent || self.config.spread == Spread::Push {
             return self.push_message(filling, slot, false, limit);
         }
-        let window = self.store.window_slot(item.origin, item.sequence)?;
+        let window = self.store.window_of(slot)?;
         if filling.offered == Some(window) {
             return Some(0);
         }
         let used = self.push_window(filling, window, false, limit)?;
         filling.offered = Some(window);
         Some(used)
+    }
+
+    /// Whether there are messages here that a member wants, too.
+    pub(super) fn shares_messages(&self, peer: Option<usize>) -> bool {
+        self.store.has_windows() && self.tree(Table::Messages, peer).count(Prefix::ROOT) > 0
+    }
+
+    /// The first of our own windows from a place on that is in no summary, since we do not want its topic, and that a
+    /// member wants; and where to go on.
+    pub(super) fn own_apart(&self, peer: usize, mut from: Key) -> Option<(usize, Option<Key>)> {
+        if !self.store.has_windows() || self.store.scope.is_all() {
+            return None;
+        }
+        let scope = self.scope_of(peer);
+        loop {
+            let (slot, next) = self.store.own_apart(self.life, from)?;
+            if scope.wants_topic(self.store.window_topic(slot)) {
+                return Some((slot, next));
+            }
+            from = next?;
+        }
+    }
+
+    /// Offers a member what we have published and do not want: no comparison would find it.
+    pub(super) fn push_apart(&self, filling: &mut Filling<'_>) {
+        let (Some(peer), mut from) = (filling.to.slot, Some(Key::default())) else { return };
+        while let Some((slot, next)) = from.and_then(|from| self.own_apart(peer, from)) {
+            if self.push_window(filling, slot, false, usize::MAX).is_none() {
+                break;
+            }
+            from = next;
+        }
     }
 
     pub(super) fn push_window(
@@ -205,7 +242,7 @@ impl Node<'_> {
             return Some(0);
         }
         let (origin, base) = origin_of(row.key());
-        let wanted = wanted & !self.store.seen(origin, base);
+        let wanted = wanted & !self.store.held_from(origin, base);
         if wanted == 0 {
             return Some(0);
         }

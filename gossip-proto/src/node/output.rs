@@ -10,7 +10,6 @@ use crate::repair::ROWS_MAX;
 use crate::slab::index::Key;
 use crate::slab::scope::Scope;
 use crate::spread::Class;
-use crate::state::origin_of;
 use crate::time::Instant;
 use crate::wire::{Accusation, FORWARD_LEN_MAX, Header, MemberItem, Message, Table, Writer, close};
 
@@ -56,7 +55,27 @@ pub(super) struct Filling<'b> {
     floor: usize,
 }
 
-impl Filling<'_> {
+impl<'b> Filling<'b> {
+    /// Nothing yet, and nothing to look at.
+    fn new(writer: Writer<'b>, to: &'b Destination) -> Self {
+        Self {
+            writer,
+            to,
+            copies: false,
+            members_left: 0,
+            foreign_left: 0,
+            shuffle_left: 0,
+            entries_left: 0,
+            rows_left: 0,
+            bare: false,
+            twice: false,
+            offered: None,
+            floor: 0,
+            zombie: None,
+            run: false,
+        }
+    }
+
     /// How many bytes are left.
     pub(super) fn room(&self) -> usize {
         self.writer.room()
@@ -77,6 +96,17 @@ impl Filling<'_> {
             None => self.writer.truncate(start),
         }
         used
+    }
+
+    /// Where it is, to return to with [`Filling::take_back`].
+    pub(super) fn place(&self) -> (usize, bool) {
+        (self.writer.len(), self.copies)
+    }
+
+    /// Takes back what was written since, marks of copies among it.
+    pub(super) fn take_back(&mut self, (len, copies): (usize, bool)) {
+        self.writer.truncate(len);
+        self.copies = copies;
     }
 }
 
@@ -99,20 +129,12 @@ impl Node<'_> {
             let writer = Writer::new(buf.get_mut(lead..)?, &header)?;
             let room = writer.room();
             let mut filling = Filling {
-                writer,
-                to: &to,
-                copies: false,
                 members_left: self.members.hot().1,
                 foreign_left: self.foreign.len(),
                 shuffle_left: if to.round { self.shown() } else { 0 },
                 entries_left: self.store.hot_len(),
                 rows_left: self.replies.len(),
-                bare: false,
-                twice: false,
-                zombie: None,
-                run: false,
-                offered: None,
-                floor: 0,
+                ..Filling::new(writer, &to)
             };
             self.fill_classes(&mut filling, room);
             self.used_up(&to);
@@ -367,7 +389,7 @@ impl Node<'_> {
         let (mut used, mut next, mut passed) = (0, self.store.hot_first(), 0);
         while let Some(slot) = next.filter(|_| filling.entries_left > 0 && passed < PASS_MAX) {
             let after = self.store.hot_next(slot);
-            if !self.store.is_message(slot) && !scope.wants(self.store.key_hash(slot)) {
+            if !self.store.is_for(slot, &scope) {
                 // It is not for this one. Among few who want it, comparing is quicker than chance.
                 if self.rng.below(UNWANTED_PART) == 0 {
                     self.store.hot_sent(slot);
@@ -419,7 +441,7 @@ impl Node<'_> {
 
     /// Writes the versions of an entry, all or, if they are too many for a datagram, as many as fit after one of them.
     fn push_entry(&self, filling: &mut Filling<'_>, slot: usize, copy: bool, limit: usize) -> Option<usize> {
-        let (start, mut used) = (filling.writer.len(), 0);
+        let (before, mut used) = (filling.place(), 0);
         let empty = filling.is_blank();
         let (versions, large) = (self.store.versions(slot), self.store.large(slot));
         for nth in 0..versions {
@@ -435,7 +457,7 @@ impl Node<'_> {
                 Some(len) => used += len,
                 None if empty && used > 0 => break,
                 None => {
-                    filling.writer.truncate(start);
+                    filling.take_back(before);
                     return None;
                 }
             }
@@ -466,10 +488,7 @@ impl Node<'_> {
         let slot = match table {
             Table::Members => self.members.find_key(key),
             Table::Entries => self.store.find_hash(key),
-            Table::Messages => {
-                let (origin, sequence) = origin_of(key);
-                self.store.window_slot(origin, sequence)
-            }
+            Table::Messages => self.store.window_find(key),
         };
         // What is no more is not owed any more.
         slot.map_or(Some(0), |slot| self.push_slot(filling, table, slot, copy, limit))
@@ -535,3 +554,6 @@ const UNWANTED_PART: u32 = 8;
 /// Up to this length of key and value the entry goes out whole: an offer and the question for it take 17 and 13 bytes,
 /// and two more datagrams.
 pub(super) const WHOLE_LEN: usize = 32;
+
+#[cfg(all(test, feature = "siblings"))]
+mod tests;

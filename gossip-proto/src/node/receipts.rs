@@ -12,6 +12,7 @@ use super::input::Context;
 use crate::error::ReceiptError;
 use crate::repair::{RECEIPTS_MAX, ROWS_MAX, Receipt, Row, Task, Watched};
 use crate::slab::index::Key;
+use crate::state::{Kind, PartKey};
 use crate::time::Instant;
 use crate::wire::{Message, Table};
 
@@ -35,16 +36,42 @@ impl Holders {
 
 impl Node<'_> {
     /// Watches the newest version of an entry, deleted or not: who holds it is asked for from now on. Each question and
-    /// answer takes some 40 bytes in a datagram; at most sixteen are asked per gossip interval.
+    /// answer takes some 40 bytes in a datagram; at most sixteen are asked per gossip interval. Where values join, who
+    /// holds all that is held here has confirmed: what others write meanwhile may delay that.
     ///
     /// # Errors
     /// No such entry here, or [`ReceiptError::Full`]: always without feature `receipts`.
     pub fn open_receipt(&mut self, now: Instant, key: &[u8]) -> Result<Receipt, ReceiptError> {
+        let slot = self.store.find(key);
+        self.watch(now, slot)
+    }
+
+    /// The same of an element of a set, removed or not, or, with an empty `part`, of what this life has added to a counter.
+    ///
+    /// # Errors
+    /// As [`Node::open_receipt`].
+    pub fn open_part_receipt(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        kind: Kind,
+        part: &[u8],
+    ) -> Result<Receipt, ReceiptError> {
+        let life = self.life.to_le_bytes();
+        let part = if kind == Kind::Counter && part.is_empty() { &life } else { part };
+        let mut place = PartKey::new();
+        let key = place.of(kind, key, part).map_err(|_| ReceiptError::NotFound)?;
+        let slot = self.store.find_part(kind, key);
+        self.watch(now, slot)
+    }
+
+    fn watch(&mut self, now: Instant, slot: Option<usize>) -> Result<Receipt, ReceiptError> {
         let now = self.advance(now);
         if !self.config.has_receipts() {
             return Err(ReceiptError::Full { max: 0 });
         }
-        let (key, stamp) = self.store.newest_of(key).ok_or(ReceiptError::NotFound)?;
+        let slot = slot.ok_or(ReceiptError::NotFound)?;
+        let (key, stamp) = (self.store.key_hash(slot), self.store.newest_stamp(slot));
         let watched =
             Watched { key, stamp, number: NonZero::new(self.rng.secret() as u32).unwrap_or(NonZero::<u32>::MIN) };
         let receipt = self.receipts.open(watched).ok_or(ReceiptError::Full { max: RECEIPTS_MAX })?;
@@ -93,6 +120,7 @@ impl Node<'_> {
     /// The question about a watched write; `None` when it is watched no longer.
     pub(super) fn question(&self, number: u32) -> Option<Message<'static>> {
         let Watched { key, stamp, number } = self.receipts.watched(number)?;
+        let stamp = self.store.find_hash(key).map_or(stamp, |slot| self.store.question(slot, stamp));
         Some(Message::Ask { key, stamp, writer: self.life, number: number.get() })
     }
 

@@ -56,7 +56,7 @@ impl Node<'_> {
             let none = match table {
                 Table::Members => quiet && turn && !scoped && !sample,
                 Table::Entries => !quiet || !turn && !scoped || self.is_catching_up(),
-                Table::Messages => !self.store.has_windows(),
+                Table::Messages => !self.shares_messages(filling.to.slot),
             };
             if session.with().is_some() || none {
                 continue;
@@ -64,6 +64,7 @@ impl Node<'_> {
             let digest = if sample { SAMPLE } else { self.digest_with(table, filling.to.slot, self.envelope.own) };
             let _ = filling.push(&Message::Root { table, digest }, false, usize::MAX);
         }
+        self.push_apart(filling);
     }
 
     /// Writes as much of a row as fits.
@@ -75,7 +76,7 @@ impl Node<'_> {
                 filling.bare = true;
                 Some(0)
             }
-            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores | Task::Check { .. } => {
+            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores | Task::Check { .. } | Task::Total => {
                 return self.fill_sketch(filling, row, limit);
             }
             Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
@@ -85,16 +86,19 @@ impl Node<'_> {
             Task::Send | Task::Copy => self.push_key(filling, table, row.key(), matches!(row.task, Task::Copy), limit),
             Task::Digests => {
                 let whole = Prefix::of(row.key(), row.from());
-                self.push_part(filling, (table, whole, Some(row.prefix()), false), self.salt(), limit)
+                self.push_part(filling, (table, whole, Some(row.prefix())), self.salt() as u8, limit)
             }
             Task::Open { at, said } => return self.fill_open(filling, row, (at, said), limit),
-            Task::Items { salt } => self.push_part(filling, (table, row.prefix(), None, true), salt, limit),
             Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
             Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
             Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
             Task::Copies(positions) => return self.fill_copies(filling, row, positions, limit),
             Task::Chunks { from, end } => return self.fill_chunks(filling, row, from, end, limit),
             Task::Stream { parts, datagrams } => return self.fill_stream(filling, row, parts, datagrams, limit),
+            Task::Lack { digest, salt } => {
+                let (prefix, answer) = (row.prefix(), 1 + row.from());
+                push_items(filling, &Items { table, prefix, salt, answer, digests: &digest }, limit)
+            }
             Task::Root | Task::Ask { .. } | Task::Held { .. } | Task::Ahead | Task::Want | Task::Pull { .. } => {
                 self.push_said(filling, &row, limit)
             }
@@ -125,7 +129,7 @@ impl Node<'_> {
             return Rest::More(row);
         }
         while let Some(part) = self.exchange.part(at.into()) {
-            let Some(used) = self.push_part(filling, (row.table(), part, None, false), self.salt(), limit) else {
+            let Some(used) = self.push_part(filling, (row.table(), part, None), self.salt() as u8, limit) else {
                 return Rest::More(row.to_do(Task::Open { at, said }));
             };
             filling.twice = true;
@@ -140,17 +144,10 @@ impl Node<'_> {
         }
     }
 
-    fn fill_closer(
-        &self,
-        filling: &mut Filling<'_>,
-        mut row: Row,
-        mut parts: u16,
-        salt: u16,
-        mut limit: usize,
-    ) -> Rest {
+    fn fill_closer(&self, filling: &mut Filling<'_>, mut row: Row, mut parts: u16, salt: u8, mut limit: usize) -> Rest {
         while parts > 0 {
             let part = row.prefix().child(parts.trailing_zeros() as u8);
-            let Some(used) = self.push_part(filling, (row.table(), part, None, false), salt, limit) else {
+            let Some(used) = self.push_part(filling, (row.table(), part, None), salt, limit) else {
                 row.task = Task::Closer { parts, salt };
                 return Rest::More(row);
             };
@@ -235,27 +232,29 @@ impl Node<'_> {
         self.tree(table, peer).walk(prefix).nth(nth)
     }
 
-    /// Writes what we hold under `whole`: a list if it is short or the other has said its own, else the digests of its parts at
-    /// `at`, or where they part.
+    /// Writes what we hold under `whole`: a list if it is short, else the digests of its parts at `at`, or where they part.
     #[inline(never)]
     fn push_part(
         &self,
         filling: &mut Filling<'_>,
-        (table, whole, at, last): (Table, Prefix, Option<Prefix>, bool),
-        salt: u16,
+        (table, whole, at): (Table, Prefix, Option<Prefix>),
+        salt: u8,
         limit: usize,
     ) -> Option<usize> {
         let tree = self.tree(table, filling.to.slot);
-        if last || tree.count(whole) <= ITEMS_MAX {
+        if tree.count(whole) <= ITEMS_MAX {
             let digests = tree.items(whole, salt);
-            let items = Items { table, prefix: whole, salt, last, digests: &digests };
-            return filling.push(&Message::Items(items), false, limit);
+            return push_items(filling, &Items { table, prefix: whole, salt, answer: 0, digests: &digests }, limit);
         }
         let prefix = at.filter(|at| at.len() > whole.len()).unwrap_or_else(|| tree.span(whole));
         let (present, digests) = tree.digests(prefix, salt);
-        let digests = Digests { table, from: whole.len(), prefix, salt, present, digests: &digests };
+        let digests = Digests { table, from: whole.len(), prefix, salt, absent: !present, digests: &digests };
         filling.push(&Message::Digests(digests), false, limit)
     }
+}
+
+fn push_items(filling: &mut Filling<'_>, items: &Items<'_>, limit: usize) -> Option<usize> {
+    filling.push(&Message::Items(*items), false, limit)
 }
 
 /// What is left of a row.

@@ -12,13 +12,13 @@ use super::rows::Rest;
 use crate::config::Repair;
 use crate::repair::{Again, Chore, Gathered, Row, Task, chores, is_plausible, mark};
 use crate::slab::index::{Key, Prefix};
-use crate::slab::sketch::{self, CELL_LEN, CELLS, Short};
+use crate::slab::sketch::{self, CELL_LEN, CELLS, Short, Total};
 use crate::wire::{KEY_LEN, MARKED_LEN, Many, Message, Sketch, Table};
 
 impl Node<'_> {
     /// Asks a member what differs.
     pub(super) fn ask_what_differs(&mut self, ix: usize, table: Table) {
-        let held = self.store.index().root(self.store.cells()).count;
+        let held = self.store.index().root().count;
         let by_sketch = table == Table::Entries && self.config.repair == Repair::Sketch && held > 0;
         let theirs = self.members.get(ix).map_or(0, |slot| slot.root);
         // What was lost is more likely a part of the way than where it began.
@@ -108,7 +108,20 @@ impl Node<'_> {
             Sketch::Differ { topic, first, last, keys: Many::Wire(keys) } => {
                 self.exchange.narrow(peer, topic, (first, last), keys);
             }
+            Sketch::AskTotal => self.owe(Some(peer), Table::Entries, Task::Total, Prefix::ROOT, 0),
+            Sketch::Total { weight, product } => self.take_total(context, peer, Total { weight, product }),
             Sketch::Want { .. } | Sketch::Have { .. } | Sketch::Differ { .. } => {}
+        }
+    }
+
+    /// The other's total, once each has what the sketch showed: what differs still, if it is one key, was in none of its cells.
+    fn take_total(&mut self, context: &Context, peer: usize, theirs: Total) {
+        if context.root == self.root || self.session(Table::Entries).with() != Some(peer) || !self.is_whole_with(peer) {
+            return;
+        }
+        if let Some(key) = self.store.total().single(theirs) {
+            let chore = if self.weigh(key) > 0 { Chore::Send(key) } else { Chore::Want(key) };
+            self.add_chore(peer, chore, false);
         }
     }
 
@@ -129,7 +142,7 @@ impl Node<'_> {
             return self.owe(Some(peer), Table::Entries, Task::Equal, Prefix::ROOT, 0);
         }
         let cells = self.store.sketch();
-        let held = self.store.index().root(self.store.cells()).count;
+        let held = self.store.index().root().count;
         let is_of_use = || {
             let needed = sketch::cells_for(sketch::estimate(cells), estimate);
             let near = held.abs_diff(count) as usize <= CELLS / 2;
@@ -227,7 +240,7 @@ impl Node<'_> {
         }
         let pushed = match row.task {
             Task::Sketch => {
-                let count = self.store.index().root(self.store.cells()).count;
+                let count = self.store.index().root().count;
                 let cell = cells.first().copied().unwrap_or(0).to_le_bytes();
                 let ask = Sketch::Ask { count, cell, estimate: sketch::estimate(cells) };
                 filling.push(&Message::Sketch(ask), false, limit)
@@ -258,6 +271,10 @@ impl Node<'_> {
                 Some(0)
             }
             Task::Check { at } => return self.fill_check(filling, row, at, limit),
+            Task::Total => {
+                let Total { weight, product } = self.store.total();
+                filling.push(&Message::Sketch(Sketch::Total { weight, product }), false, limit)
+            }
             _ => return self.fill_chores(filling, row, limit),
         };
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
@@ -316,6 +333,12 @@ impl Node<'_> {
             if self.exchange.is_second() {
                 return Rest::More(row);
             }
+        }
+        if self.exchange.asks_total(row.to()) {
+            if filling.push(&Message::Sketch(Sketch::AskTotal), false, limit).is_none() {
+                return Rest::More(row);
+            }
+            self.exchange.total_asked();
         }
         Rest::Done
     }

@@ -185,8 +185,12 @@ fn each_incarnation_has_time_to_refute() {
 /// What a member takes of the table's memory; entries and tags aside.
 #[test]
 fn bytes_per_member() {
-    use crate::slab::{Ix, deadline::Row, index::Cell};
-    let sizes = [size_of::<crate::membership::MemberSlot>(), size_of::<Cell>(), size_of::<Row>()];
+    use crate::slab::{
+        Ix,
+        deadline::Row,
+        index::{Fork, Leaf},
+    };
+    let sizes = [size_of::<crate::membership::MemberSlot>(), size_of::<Leaf>() + size_of::<Fork>(), size_of::<Row>()];
     let (bits, sum) = (Ix::BITS, sizes.iter().sum::<usize>());
     println!("{sum} bytes per member with links of {bits} bits: slot, index and deadline {sizes:?}");
     assert!(sum <= if bits == 16 { 140 } else { 188 }, "{sum}");
@@ -195,8 +199,12 @@ fn bytes_per_member() {
 /// What an entry takes besides its record in the arena: that has 8 bytes, 16 for each writer, key and value.
 #[test]
 fn bytes_per_entry() {
-    use crate::slab::{Ix, deadline::Row, index::Cell};
-    let sizes = [size_of::<crate::state::EntrySlot>(), size_of::<Cell>(), size_of::<Row>()];
+    use crate::slab::{
+        Ix,
+        deadline::Row,
+        index::{Fork, Leaf},
+    };
+    let sizes = [size_of::<crate::state::EntrySlot>(), size_of::<Leaf>() + size_of::<Fork>(), size_of::<Row>()];
     let (bits, sum) = (Ix::BITS, sizes.iter().sum::<usize>());
     println!("{sum} bytes per entry with links of {bits} bits: slot, index and deadline {sizes:?}");
     assert!(sum <= if bits == 16 { 46 } else { 88 }, "{sum}");

@@ -377,6 +377,9 @@ impl Node<'_> {
         let unsettled = self.is_unsettled();
         let fanout = if unsettled { self.config.fanout } else { 1 };
         self.rounds.begin(now, &self.members, &mut self.rng, fanout, unsettled);
+        if super::aim::POSSIBLE {
+            self.aim(now);
+        }
     }
 
     /// Whether there is anything to pass on.

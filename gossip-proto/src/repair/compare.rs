@@ -5,16 +5,16 @@
 
 use crate::config::SwarmKey;
 use crate::hash::hash;
-use crate::slab::NARROW;
-use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+use crate::slab::index::{Cells, Index, Key, Prefix, Sum};
 use crate::slab::scope::Scope;
-use crate::wire::{Digests, Items};
+use crate::slab::{NARROW, SCARCE};
+use crate::wire::{Digests, ITEM_LEN, Items};
 
 /// A table's index, to be compared.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree<'t> {
     pub(crate) index: &'t Index,
-    pub(crate) cells: &'t [Cell],
+    pub(crate) cells: &'t Cells<'t>,
     pub(crate) key: &'t SwarmKey,
     /// What is compared: what is beyond it might as well not be there.
     pub(crate) scope: Scope,
@@ -29,13 +29,13 @@ pub(crate) enum Finding {
     Widen(Prefix),
     /// Of the sixteen parts, look closer at some, and send the whole of others, which the other lacks.
     Parts { closer: u16, send: u16 },
-    /// Of our items under the prefix, by position: those that the other lacks; and whether it has some that we lack.
-    Items { send: u32, lacking: bool },
+    /// By position: those of our items under the prefix that the other lacks, and those of its list that we lack.
+    Items { send: u32, lack: u32 },
 }
 
 impl Tree<'_> {
     /// Digests of the sixteen parts under `prefix`: which there are, and two bytes each.
-    pub(crate) fn digests(&self, prefix: Prefix, salt: u16) -> (u16, heapless::Vec<u8, 32>) {
+    pub(crate) fn digests(&self, prefix: Prefix, salt: u8) -> (u16, heapless::Vec<u8, 32>) {
         let (mut present, mut bytes) = (0, heapless::Vec::new());
         for (nibble, sum) in self.children(prefix).enumerate() {
             if sum.count > 0 && bytes.extend_from_slice(&(self.digest(&sum, salt) as u16).to_le_bytes()).is_ok() {
@@ -46,10 +46,10 @@ impl Tree<'_> {
     }
 
     /// Digests of all items under `prefix`, in order; of the first [`ITEMS_MAX`] if there are more.
-    pub(crate) fn items(&self, prefix: Prefix, salt: u16) -> heapless::Vec<u8, { 4 * ITEMS_MAX }> {
+    pub(crate) fn items(&self, prefix: Prefix, salt: u8) -> heapless::Vec<u8, { ITEM_LEN * ITEMS_MAX }> {
         let mut bytes = heapless::Vec::new();
         for ix in self.walk(prefix) {
-            if bytes.extend_from_slice(&self.item_digest(ix, salt).to_le_bytes()).is_err() {
+            if bytes.extend_from_slice(&self.item_digest(ix, salt)).is_err() {
                 break;
             }
         }
@@ -67,7 +67,7 @@ impl Tree<'_> {
         let mut digests = theirs.digests.chunks_exact(2);
         for (nibble, sum) in self.children(theirs.prefix).enumerate() {
             let part = 1 << nibble;
-            match (theirs.present & part != 0, sum.count > 0) {
+            match (theirs.absent & part == 0, sum.count > 0) {
                 (false, false) => {}
                 (false, true) => send |= part,
                 (true, mine) => {
@@ -81,22 +81,28 @@ impl Tree<'_> {
         if closer | send == 0 { Finding::Equal } else { Finding::Parts { closer, send } }
     }
 
-    /// What follows from the other's list of all its items under a prefix.
+    /// What follows from the other's list of all its items under a prefix, or of those that it lacks of ours.
     pub(crate) fn compare_items(&self, theirs: &Items<'_>) -> Finding {
         if self.count(theirs.prefix) > COPIES_MAX {
             return Finding::Widen(theirs.prefix);
         }
-        let (mut send, mut matched) = (0, 0);
-        for (position, ix) in self.walk(theirs.prefix).enumerate() {
-            let mine = self.item_digest(ix, theirs.salt).to_le_bytes();
-            if theirs.digests.chunks_exact(4).any(|digest| digest == mine) {
-                matched += 1;
-            } else {
-                send |= 1u32.checked_shl(position as u32).unwrap_or(0);
+        let (mut send, mut met, mut bit, mut next) = (0, 0, 1u32, 0);
+        for ix in self.walk(theirs.prefix) {
+            // Both lists are in order; and of two bytes each, one of 65,536 is the same by chance.
+            let mine = self.item_digest(ix, theirs.salt);
+            let found = theirs.digests.chunks_exact(ITEM_LEN).skip(next).take(AHEAD_MAX).position(|item| item == mine);
+            if found.is_some() == (theirs.answer > 0) {
+                send |= bit;
             }
+            if let Some(passed) = found {
+                met |= 1u32.wrapping_shl((next + passed) as u32);
+                next += passed + 1;
+            }
+            bit <<= 1;
         }
-        let lacking = theirs.digests.len() / 4 > matched;
-        if send == 0 && !lacking { Finding::Equal } else { Finding::Items { send, lacking } }
+        let listed = 1u32.checked_shl((theirs.digests.len() / ITEM_LEN) as u32).unwrap_or(0).wrapping_sub(1);
+        let lack = if theirs.answer > 0 { 0 } else { listed & !met };
+        if send | lack == 0 { Finding::Equal } else { Finding::Items { send, lack } }
     }
 
     /// How many items there are under `prefix`.
@@ -190,12 +196,12 @@ impl Tree<'_> {
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
-    fn digest(&self, sum: &Sum, salt: u16) -> u32 {
-        digest(self.key, sum, &salt.to_le_bytes()) as u32
+    fn digest(&self, sum: &Sum, salt: u8) -> u32 {
+        digest(self.key, sum, &[salt]) as u32
     }
 
-    fn item_digest(&self, ix: usize, salt: u16) -> u32 {
-        self.digest(&Sum::of(Some(self.index.item(self.cells, ix))), salt)
+    fn item_digest(&self, ix: usize, salt: u8) -> [u8; ITEM_LEN] {
+        (self.digest(&Sum::of(Some(self.index.item(self.cells, ix))), salt) as u16).to_le_bytes()
     }
 }
 
@@ -212,8 +218,13 @@ fn digest(key: &SwarmKey, sum: &Sum, salt: &[u8]) -> u64 {
 
 /// Into how many parts a prefix is cut, by its next four bits.
 const PARTS: usize = 16;
-/// Up to how many items are listed one by one, four bytes each: as many as the digests of sixteen parts would take.
-pub(crate) const ITEMS_MAX: usize = 16;
+/// Up to how many items are listed one by one, two bytes each: as many as one mask marks; more takes less by the digests of
+/// sixteen parts. Where memory is scarce, no more than there are rows to ask for them.
+pub(crate) const ITEMS_MAX: usize = if SCARCE { 16 } else { COPIES_MAX };
+
+/// How far ahead an item of ours is looked for in a list. Farther, more would be the same by chance; and who lacks so many
+/// in a row sends some that the other has.
+const AHEAD_MAX: usize = 8;
 
 /// Up to how many of our items can be marked for sending in one mask.
 const COPIES_MAX: usize = 32;

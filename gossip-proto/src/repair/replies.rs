@@ -45,9 +45,9 @@ pub(crate) enum Task {
     /// The same for each part that is known to differ, from the one with this number on, after it was said so often.
     Open { at: u16, said: u8 },
     /// For each of these parts: digests of its own parts, or a list of its items if they are few.
-    Closer { parts: u16, salt: u16 },
-    /// The list of all items under the prefix, in answer to another list.
-    Items { salt: u16 },
+    Closer { parts: u16, salt: u8 },
+    /// That the item of this digest, which the member has listed, is lacking.
+    Lack { digest: [u8; 2], salt: u8 },
     /// The items at these positions under the prefix.
     Copies(u32),
     /// All items in these parts of the prefix from the key on, in at most so many more datagrams.
@@ -68,6 +68,8 @@ pub(crate) enum Task {
     Chores,
     /// What we have of all that it found, from the one with this number on.
     Check { at: u16 },
+    /// The total of our sketch.
+    Total,
     /// That we are equal now, which every datagram says.
     Equal,
     /// Whether the member holds what is watched under this number.
@@ -154,6 +156,7 @@ impl Row {
                 Task::Pull { .. } | Task::Chunks { .. } | Task::Fetch { .. } | Task::Run { .. } if LONG => {
                     self.task == row.task
                 }
+                Task::Lack { .. } => self.task == row.task,
                 _ => core::mem::discriminant(&self.task) == core::mem::discriminant(&row.task),
             }
     }
@@ -178,8 +181,8 @@ impl Replies {
             Some(old) => {
                 let before = core::mem::replace(old, row);
                 if let (
-                    Task::Missing(asked) | Task::Give { wanted: asked, .. },
-                    Task::Missing(wanted) | Task::Give { wanted, .. },
+                    Task::Missing(asked) | Task::Copies(asked) | Task::Give { wanted: asked, .. },
+                    Task::Missing(wanted) | Task::Copies(wanted) | Task::Give { wanted, .. },
                 ) = (before.task, &mut old.task)
                 {
                     *wanted |= asked;

@@ -33,6 +33,8 @@ pub(crate) struct Exchange<'a> {
     kept_len: usize,
     repeats: u8,
     checked: bool,
+    /// Whether it is worth asking for the other's total.
+    totals: bool,
     /// Of which keys marks have come that are not answered, in the order in which they came.
     told: heapless::Vec<Told, TOLD_MAX>,
     /// How many parts in which digests differed stand in `work`, while there is no list; and our root when they were last
@@ -108,6 +110,7 @@ impl<'a> Exchange<'a> {
             repeats: 0,
             checked: false,
             told: heapless::Vec::new(),
+            totals: false,
             #[cfg(feature = "alloc")]
             parts: 0,
             #[cfg(feature = "alloc")]
@@ -283,6 +286,7 @@ impl<'a> Exchange<'a> {
             // More chores than cells come of no true difference.
             (self.kept, self.kept_len) = (Some(with), self.len.min(end));
             (self.repeats, self.checked) = (REPEATS_MAX, false);
+            self.totals = self.len >= TOTAL_MIN;
             return Gathered::Solved;
         }
         work.iter_mut().zip(self.theirs.iter().zip(ours)).for_each(|(to, (b, a))| *to = a.wrapping_sub(*b));
@@ -350,6 +354,15 @@ impl<'a> Exchange<'a> {
             next += 1;
         }
         Some((topic?, self.theirs.get(..len)?, next))
+    }
+
+    /// Whether the other's total is to be asked for, behind all that was found.
+    pub(crate) fn asks_total(&self, to: usize) -> bool {
+        sketch::POSSIBLE && self.totals && self.to.is_none() && self.kept.is_some_and(|kept| kept.0 == to)
+    }
+
+    pub(crate) fn total_asked(&mut self) {
+        self.totals = false;
     }
 
     /// Of what was found there is nothing left to tell.
@@ -546,6 +559,8 @@ fn unpack_part(part: u64) -> (Prefix, u64) {
 
 /// A cell that has not come. One that is just so is asked for again, and in the end digests do without it.
 const ABSENT: Cell = Cell::MAX;
+/// Of so many differences it is worth asking for the total: one of 60 times, if a third are of versions, one was not seen.
+const TOTAL_MIN: usize = 200;
 /// An estimate above this means more differences than a sketch shows; a little above the end is tried.
 const MORE_MAX: usize = 2 * CELLS;
 const SEND: u64 = 1 << 63;

@@ -16,36 +16,86 @@ mod key;
 
 pub(crate) use key::{Item, Key, Prefix, Sum};
 
-use super::{Ix, NARROW};
+use super::{Ix, NARROW, Slice};
 
-/// A leaf, and at most one inner node; all-zero is neither. Packed where links are narrow, to 30 bytes or 32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(any(target_os = "none", gossip_ix16), repr(C, packed(2)))]
-pub(crate) struct Cell {
-    /// The leaf's key.
+/// The cells of a table: a leaf and a fork for each slot. They lie apart, since a search reads forks alone, each in
+/// another place: those of 100,000 slots fit in a processor's second cache, with the leaves they would not.
+#[derive(Debug)]
+pub(crate) struct Cells<'a> {
+    leaves: Slice<'a, Leaf>,
+    forks: Slice<'a, Fork>,
+}
+
+/// A leaf, and what the inner node above it adds up; all-zero is neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf {
     key: Key,
-    /// The leaf's item; zero while it does not count.
+    /// Zero while it does not count.
     item: Item,
     below: Below,
+}
+
+/// At most one inner node, and what is known of the leaf; all-zero is neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fork {
     /// The cells on the zero side and on the one side of the inner node.
     children: [Ix; 2],
     /// One more than the bit at which the inner node forks; zero when none lives here.
     fork: u8,
-    leaf: Leaf,
+    state: State,
     tree: Number,
 }
 
-impl Cell {
-    /// Neither a leaf nor an inner node.
-    pub(crate) const EMPTY: Self = Self {
-        key: Key::new(0, 0),
-        item: Item::ZERO,
-        below: Below::EMPTY,
-        children: [0; 2],
-        fork: 0,
-        leaf: Leaf::Absent,
-        tree: Number::of(0),
-    };
+impl Leaf {
+    pub(crate) const EMPTY: Self = Self { key: Key::new(0, 0), item: Item::ZERO, below: Below::EMPTY };
+}
+
+impl Fork {
+    pub(crate) const EMPTY: Self = Self { children: [0; 2], fork: 0, state: State::Absent, tree: Number::of(0) };
+
+    fn child(&self, side: usize) -> usize {
+        self.children[side & 1] as usize
+    }
+}
+
+impl<'a> Cells<'a> {
+    /// Both for each slot, all of them empty.
+    pub(crate) fn new(leaves: Slice<'a, Leaf>, forks: Slice<'a, Fork>) -> Self {
+        Self { leaves, forks }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.leaves.len().min(self.forks.len())
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn key(&self, ix: usize) -> Key {
+        self.leaves.get(ix).map_or(Key::default(), |leaf| leaf.key)
+    }
+
+    fn state(&self, ix: usize) -> State {
+        self.forks.get(ix).map_or(State::Absent, |fork| fork.state)
+    }
+
+    /// What a leaf alone adds.
+    fn weight(&self, ix: usize) -> Sum {
+        let item = self.leaves.get(ix).map_or(Item::ZERO, |leaf| leaf.item);
+        Sum { count: u32::from(self.state(ix) == State::Counted), sum: item }
+    }
+
+    fn set(&mut self, ix: usize, leaf: Leaf, fork: Fork) {
+        if let (Some(to_leaf), Some(to_fork)) = (self.leaves.get_mut(ix), self.forks.get_mut(ix)) {
+            (*to_leaf, *to_fork) = (leaf, fork);
+        }
+    }
+
+    /// Adds to what an inner node adds up.
+    fn add(&mut self, ix: usize, gain: Sum) {
+        if let Some(leaf) = self.leaves.get_mut(ix).filter(|_| !NARROW) {
+            leaf.below = Below::of(leaf.below.sum() + gain);
+        }
+    }
 }
 
 /// Which of the trees over the same cells it is: there are several where there are messages.
@@ -98,9 +148,9 @@ impl Below {
     }
 }
 
-/// What is known of a cell's own leaf.
+/// What is known of a leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Leaf {
+enum State {
     #[default]
     Absent,
     /// Found by its key, but not in the sums.
@@ -134,33 +184,34 @@ impl Index {
     /// Enters slot `ix` under `key`; without an item it is found but does not count.
     ///
     /// False, and nothing has changed, if the key is there already, or the slot under any key.
-    pub(crate) fn insert(&mut self, cells: &mut [Cell], ix: usize, key: Key, item: Option<Item>) -> bool {
+    pub(crate) fn insert(&mut self, cells: &mut Cells<'_>, ix: usize, key: Key, item: Option<Item>) -> bool {
         let gain = Sum::of(item);
-        let leaf = Cell { key, item: gain.sum, leaf: Leaf::of(item), tree: self.tree, ..Cell::default() };
-        if cells.get(ix).is_none_or(|cell| cell.leaf != Leaf::Absent) {
+        if cells.forks.get(ix).is_none_or(|fork| fork.state != State::Absent) {
             return false;
         }
+        let leaf = Leaf { key, item: gain.sum, ..Leaf::EMPTY };
+        let own = Fork { state: State::of(item), tree: self.tree, ..Fork::EMPTY };
         let Some(near) = self.nearest(cells, key) else {
-            cells[ix] = leaf;
+            cells.set(ix, leaf, own);
             (self.root, self.len) = (ix as Ix, 1);
             self.changed(gain);
             return true;
         };
-        let Some(bit) = cells.get(near).and_then(|cell| key.differs(cell.key)) else { return false };
+        let Some(bit) = key.differs(cells.key(near)) else { return false };
         let fork = bit + 1;
 
         // Down to where the new fork belongs, adding on the way what the leaf brings.
         let (mut at, mut above, mut link) = (self.root as usize, 0, None);
-        while let Some(cell) = inner_mut(cells, at, above).filter(|cell| cell.fork < fork) {
-            cell.below = Below::of(cell.below.sum() + gain);
-            let side = key.bit(cell.fork - 1);
+        while let Some(inner) = inner(cells, at, above).filter(|inner| inner.fork < fork) {
+            let (here, side) = (at, key.bit(inner.fork - 1));
             link = Some((at, side));
-            (at, above) = (cell.child(side), cell.fork);
+            (at, above) = (inner.child(side), inner.fork);
+            cells.add(here, gain);
         }
         let below = Below::of(weight(cells, at, above) + gain);
         let mut children = [ix as Ix; 2];
         children[1 - key.bit(bit)] = at as Ix;
-        cells[ix] = Cell { below, children, fork, ..leaf };
+        cells.set(ix, Leaf { below, ..leaf }, Fork { children, fork, ..own });
         self.relink(cells, link, ix);
         self.len = self.len.saturating_add(1);
         self.changed(gain);
@@ -168,63 +219,70 @@ impl Index {
     }
 
     /// Gives slot `ix` another item, or none so that it is found but does not count; does nothing if it is not in.
-    pub(crate) fn update(&mut self, cells: &mut [Cell], ix: usize, item: Option<Item>) {
-        let Some(cell) = cells.get_mut(ix).filter(|cell| cell.leaf != Leaf::Absent) else { return };
-        let (key, old, new) = (cell.key, cell.weight(), Sum::of(item));
-        if old == new {
+    pub(crate) fn update(&mut self, cells: &mut Cells<'_>, ix: usize, item: Option<Item>) {
+        let (old, new) = (cells.weight(ix), Sum::of(item));
+        if cells.state(ix) == State::Absent || old == new {
             return;
         }
-        (cell.item, cell.leaf) = (new.sum, Leaf::of(item));
-        let gain = new - old;
+        let (Some(leaf), Some(fork)) = (cells.leaves.get_mut(ix), cells.forks.get_mut(ix)) else { return };
+        (leaf.item, fork.state) = (new.sum, State::of(item));
+        let (key, gain) = (leaf.key, new - old);
         self.changed(gain);
         if NARROW {
             return;
         }
         let (mut at, mut above) = (self.root as usize, 0);
-        while let Some(cell) = inner_mut(cells, at, above) {
-            cell.below = Below::of(cell.below.sum() + gain);
-            (at, above) = (cell.child(key.bit(cell.fork - 1)), cell.fork);
+        while let Some(inner) = inner(cells, at, above) {
+            let here = at;
+            (at, above) = (inner.child(key.bit(inner.fork - 1)), inner.fork);
+            cells.add(here, gain);
         }
     }
 
     /// Takes slot `ix` out and leaves its cell all-zero; false if it was not in the index.
-    pub(crate) fn remove(&mut self, cells: &mut [Cell], ix: usize) -> bool {
-        let Some(leaf) = cells.get(ix).filter(|cell| cell.leaf != Leaf::Absent) else { return false };
-        let (key, loss) = (leaf.key, leaf.weight());
+    pub(crate) fn remove(&mut self, cells: &mut Cells<'_>, ix: usize) -> bool {
+        if cells.state(ix) == State::Absent {
+            return false;
+        }
+        let (key, loss) = (cells.key(ix), Sum::default() - cells.weight(ix));
         let (mut at, mut above) = (self.root as usize, 0);
         // The links that lead to the leaf, to the fork just above it, and to the fork that lives in the leaf's cell.
         let (mut to_leaf, mut to_parent, mut to_guest) = (None, None, None);
-        while let Some(cell) = inner_mut(cells, at, above) {
-            cell.below = Below::of(cell.below.sum() - loss);
+        while let Some(inner) = inner(cells, at, above) {
             if at == ix {
                 to_guest = to_leaf;
             }
-            let side = key.bit(cell.fork - 1);
+            let (here, side) = (at, key.bit(inner.fork - 1));
             to_parent = to_leaf.replace((at, side));
-            (at, above) = (cell.child(side), cell.fork);
+            (at, above) = (inner.child(side), inner.fork);
+            cells.add(here, loss);
         }
         if let Some((parent, side)) = to_leaf {
-            let sibling = cells.get(parent).map_or(0, |cell| cell.child(1 - side));
+            let sibling = cells.forks.get(parent).map_or(0, |fork| fork.child(1 - side));
             self.relink(cells, to_parent, sibling);
             if parent != ix {
                 // The parent's cell takes over the fork that lives with the leaf, if there is one; else it is empty.
-                let guest = cells[ix];
-                if let Some(host) = cells.get_mut(parent) {
-                    (host.below, host.children, host.fork) = (guest.below, guest.children, guest.fork);
+                let guest = cells.forks.get(ix).copied().unwrap_or(Fork::EMPTY);
+                if let Some(host) = cells.forks.get_mut(parent) {
+                    (host.children, host.fork) = (guest.children, guest.fork);
+                }
+                let below = cells.leaves.get(ix).map_or(Below::EMPTY, |leaf| leaf.below);
+                if let Some(host) = cells.leaves.get_mut(parent) {
+                    host.below = below;
                 }
                 if guest.fork > 0 {
                     self.relink(cells, to_guest, parent);
                 }
             }
         }
-        cells[ix] = Cell::default();
+        cells.set(ix, Leaf::EMPTY, Fork::EMPTY);
         self.len = self.len.saturating_sub(1);
-        self.changed(Sum::default() - loss);
+        self.changed(loss);
         true
     }
 
     fn changed(&mut self, gain: Sum) {
-        let total = self.root(&[]) + gain;
+        let total = self.root() + gain;
         (self.total, self.counted, self.changed) = (total.sum, total.count as Ix, true);
     }
 
@@ -234,12 +292,12 @@ impl Index {
     }
 
     /// The slot of `key`.
-    pub(crate) fn get(&self, cells: &[Cell], key: Key) -> Option<usize> {
+    pub(crate) fn get(&self, cells: &Cells<'_>, key: Key) -> Option<usize> {
         self.nearest(cells, key).filter(|&near| self.key(cells, near) == key)
     }
 
     /// The slot with the least key that is `key` or greater.
-    pub(crate) fn ceiling(&self, cells: &[Cell], key: Key) -> Option<usize> {
+    pub(crate) fn ceiling(&self, cells: &Cells<'_>, key: Key) -> Option<usize> {
         let near = self.nearest(cells, key)?;
         let Some(bit) = key.differs(self.key(cells, near)) else { return Some(near) };
         // The tree that hangs where `key` would fork off lies wholly after it, or wholly before it.
@@ -249,37 +307,39 @@ impl Index {
     }
 
     /// The slot with the next greater key than that of slot `ix`; none if that is not in the index.
-    pub(crate) fn next(&self, cells: &[Cell], ix: usize) -> Option<usize> {
-        let cell = cells.get(ix).filter(|cell| cell.leaf != Leaf::Absent)?;
-        let (at, above) = self.descend(cells, cell.key, Key::BITS).1?;
+    pub(crate) fn next(&self, cells: &Cells<'_>, ix: usize) -> Option<usize> {
+        if cells.state(ix) == State::Absent {
+            return None;
+        }
+        let (at, above) = self.descend(cells, cells.key(ix), Key::BITS).1?;
         Some(edge(cells, at, above, 0))
     }
 
     /// The slot with the greatest key.
     #[cfg(test)]
-    pub(crate) fn last(&self, cells: &[Cell]) -> Option<usize> {
+    pub(crate) fn last(&self, cells: &Cells<'_>) -> Option<usize> {
         if self.len > 0 { Some(edge(cells, self.root as usize, 0, 1)) } else { None }
     }
 
     /// What all counted items add up to.
     #[allow(clippy::unnecessary_cast, reason = "a link is as wide as the count, or narrower")]
-    pub(crate) fn root(&self, _cells: &[Cell]) -> Sum {
+    pub(crate) fn root(&self) -> Sum {
         Sum { count: self.counted as u32, sum: self.total }
     }
 
     /// What the counted items under `prefix` add up to.
-    pub(crate) fn sum(&self, cells: &[Cell], prefix: Prefix) -> Sum {
+    pub(crate) fn sum(&self, cells: &Cells<'_>, prefix: Prefix) -> Sum {
         if prefix.len() == 0 {
-            return self.root(cells);
+            return self.root();
         }
         if NARROW {
-            return self.counted_under(cells, prefix).fold(Sum::default(), |sum, cell| sum + cell.weight());
+            return self.counted_under(cells, prefix).fold(Sum::default(), |sum, (_, item)| sum + item);
         }
         self.locate(cells, prefix).map_or(Sum::default(), |(at, above)| weight(cells, at, above))
     }
 
     /// The longest prefix, by whole nibbles, that all keys under `prefix` have; `None` if there are none.
-    pub(crate) fn span(&self, cells: &[Cell], prefix: Prefix) -> Option<Prefix> {
+    pub(crate) fn span(&self, cells: &Cells<'_>, prefix: Prefix) -> Option<Prefix> {
         let (at, above) = self.locate(cells, prefix)?;
         let len = inner(cells, at, above).map_or(Key::BITS, |cell| cell.fork - 1);
         Some(Prefix::of(self.key(cells, at), len & !3))
@@ -288,12 +348,12 @@ impl Index {
     /// What the counted items under `prefix` add up to, apart by their next four bits.
     ///
     /// The sixteen always add up to [`Index::sum`]: bits beyond the end of the key read as zero.
-    pub(crate) fn children(&self, cells: &[Cell], prefix: Prefix) -> [Sum; 16] {
+    pub(crate) fn children(&self, cells: &Cells<'_>, prefix: Prefix) -> [Sum; 16] {
         let mut sums = [Sum::default(); 16];
         if NARROW {
-            for cell in self.counted_under(cells, prefix) {
-                if let Some(sum) = sums.get_mut(usize::from(cell.key.nibble(prefix.len()))) {
-                    *sum = *sum + cell.weight();
+            for (key, item) in self.counted_under(cells, prefix) {
+                if let Some(sum) = sums.get_mut(usize::from(key.nibble(prefix.len()))) {
+                    *sum = *sum + item;
                 }
             }
             return sums;
@@ -320,32 +380,33 @@ impl Index {
         sums
     }
 
-    /// The cells of all counted items under `prefix`, in no order.
-    fn counted_under<'c>(&self, cells: &'c [Cell], prefix: Prefix) -> impl Iterator<Item = &'c Cell> {
-        let tree = self.tree;
-        cells.iter().filter(move |cell| cell.leaf == Leaf::Counted && cell.tree == tree && prefix.contains(cell.key))
+    /// All counted items under `prefix`, in no order, and their keys.
+    fn counted_under(&self, cells: &Cells<'_>, prefix: Prefix) -> impl Iterator<Item = (Key, Sum)> {
+        let counts = |fork: &Fork| fork.state == State::Counted && fork.tree == self.tree;
+        let counted = cells.leaves.iter().zip(cells.forks.iter()).filter(move |(_, fork)| counts(fork));
+        let under = counted.filter(move |(leaf, _)| prefix.contains(leaf.key));
+        under.map(|(leaf, _)| (leaf.key, Sum::of(Some(leaf.item))))
     }
 
     /// Whether slot `ix` is in the index, whether it counts or not.
     #[cfg(test)]
-    pub(crate) fn contains(&self, cells: &[Cell], ix: usize) -> bool {
-        cells.get(ix).is_some_and(|cell| cell.leaf != Leaf::Absent)
+    pub(crate) fn contains(&self, cells: &Cells<'_>, ix: usize) -> bool {
+        cells.state(ix) != State::Absent
     }
 
     /// The key of slot `ix`; zero while it is not in the index.
-    #[cfg_attr(target_os = "none", inline(never))]
-    pub(crate) fn key(&self, cells: &[Cell], ix: usize) -> Key {
-        cells.get(ix).map_or(Key::default(), |cell| cell.key)
+    pub(crate) fn key(&self, cells: &Cells<'_>, ix: usize) -> Key {
+        cells.key(ix)
     }
 
     /// The item of slot `ix`; zero while it does not count.
-    pub(crate) fn item(&self, cells: &[Cell], ix: usize) -> Item {
-        cells.get(ix).map_or(Item::default(), |cell| cell.item)
+    pub(crate) fn item(&self, cells: &Cells<'_>, ix: usize) -> Item {
+        cells.leaves.get(ix).map_or(Item::ZERO, |leaf| leaf.item)
     }
 
     /// Whether slot `ix` counts in the sums.
-    pub(crate) fn counted(&self, cells: &[Cell], ix: usize) -> bool {
-        cells.get(ix).is_some_and(|cell| cell.leaf == Leaf::Counted)
+    pub(crate) fn counted(&self, cells: &Cells<'_>, ix: usize) -> bool {
+        cells.state(ix) == State::Counted
     }
 
     /// How many slots are in the index, whether they count or not.
@@ -353,13 +414,12 @@ impl Index {
         self.len as usize
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The one leaf that may have `key`.
-    fn nearest(&self, cells: &[Cell], key: Key) -> Option<usize> {
+    fn nearest(&self, cells: &Cells<'_>, key: Key) -> Option<usize> {
         if self.len == 0 {
             return None;
         }
@@ -371,7 +431,7 @@ impl Index {
     }
 
     /// Follows the first `bits` bits of `key`: the tree below them, and the tree that comes next in order.
-    fn descend(&self, cells: &[Cell], key: Key, bits: u8) -> (Spot, Option<Spot>) {
+    fn descend(&self, cells: &Cells<'_>, key: Key, bits: u8) -> (Spot, Option<Spot>) {
         let (mut at, mut above, mut after) = (self.root as usize, 0, None);
         while let Some(cell) = inner(cells, at, above).filter(|cell| cell.fork <= bits) {
             // Branches, not a select: a walk in order comes down nearly the same path each time, so they are guessed right.
@@ -387,17 +447,17 @@ impl Index {
     }
 
     /// The tree of all keys under `prefix`, if there are any.
-    fn locate(&self, cells: &[Cell], prefix: Prefix) -> Option<Spot> {
+    fn locate(&self, cells: &Cells<'_>, prefix: Prefix) -> Option<Spot> {
         let (at, above) = self.descend(cells, prefix.first(), prefix.len()).0;
         // The descent looked at some bits alone; the sample in the cell has them all.
         (self.len > 0 && prefix.contains(self.key(cells, at))).then_some((at, above))
     }
 
     /// Makes the link on a side of an inner node, or the root's, lead to cell `to`.
-    fn relink(&mut self, cells: &mut [Cell], link: Option<(usize, usize)>, to: usize) {
+    fn relink(&mut self, cells: &mut Cells<'_>, link: Option<(usize, usize)>, to: usize) {
         let child = match link {
             None => Some(&mut self.root),
-            Some((at, side)) => cells.get_mut(at).and_then(|cell| cell.children.get_mut(side)),
+            Some((at, side)) => cells.forks.get_mut(at).and_then(|fork| fork.children.get_mut(side)),
         };
         if let Some(child) = child {
             *child = to as Ix;
@@ -405,18 +465,7 @@ impl Index {
     }
 }
 
-impl Cell {
-    fn child(&self, side: usize) -> usize {
-        self.children[side & 1] as usize
-    }
-
-    /// What the leaf alone adds.
-    fn weight(&self) -> Sum {
-        Sum { count: u32::from(self.leaf == Leaf::Counted), sum: self.item }
-    }
-}
-
-impl Leaf {
+impl State {
     fn of(item: Option<Item>) -> Self {
         if item.is_some() { Self::Counted } else { Self::Silent }
     }
@@ -426,32 +475,27 @@ impl Leaf {
 type Spot = (usize, u8);
 
 /// The inner node that a link to cell `at` means when it comes from the fork `above`; none if it means the leaf.
-fn inner(cells: &[Cell], at: usize, above: u8) -> Option<&Cell> {
-    cells.get(at).filter(|cell| cell.fork > above)
-}
-
-fn inner_mut(cells: &mut [Cell], at: usize, above: u8) -> Option<&mut Cell> {
-    cells.get_mut(at).filter(|cell| cell.fork > above)
+fn inner<'c>(cells: &'c Cells<'_>, at: usize, above: u8) -> Option<&'c Fork> {
+    cells.forks.get(at).filter(|inner| inner.fork > above)
 }
 
 /// What the tree at a spot adds up to.
-fn weight(cells: &[Cell], at: usize, above: u8) -> Sum {
-    match cells.get(at) {
-        Some(cell) if cell.fork > above => cell.below.sum(),
-        Some(cell) => cell.weight(),
-        None => Sum::default(),
+fn weight(cells: &Cells<'_>, at: usize, above: u8) -> Sum {
+    match inner(cells, at, above) {
+        Some(_) => cells.leaves.get(at).map_or(Sum::default(), |leaf| leaf.below.sum()),
+        None => cells.weight(at),
     }
 }
 
 /// The outermost leaf on one side of the tree at a spot.
-fn edge(cells: &[Cell], mut at: usize, mut above: u8, side: usize) -> usize {
+fn edge(cells: &Cells<'_>, mut at: usize, mut above: u8, side: usize) -> usize {
     while let Some(cell) = inner(cells, at, above) {
         (at, above) = (cell.child(side), cell.fork);
     }
     at
 }
 
-const _: () = assert!(size_of::<Cell>() <= if NARROW { 32 } else { 52 });
+const _: () = assert!(size_of::<Leaf>() + size_of::<Fork>() <= if NARROW { 32 } else { 52 });
 
 #[cfg(test)]
 pub(super) mod tests;

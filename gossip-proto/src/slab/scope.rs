@@ -1,13 +1,14 @@
-//! Scopes: which part of the entries a node wants, and which part two nodes have in common.
+//! Scopes: which part of the entries and messages a node wants, and which part two nodes have in common.
 //!
 //! Knows: topics by their hashes, a ceiling for each (rule R6), and what the tree holds below them. Does not know: names
 //! of topics, nor whose scope it is.
 //! When full: a scope lists eight topics, what two nodes share sixteen; a further topic is refused where it is asked for.
 //!
 //! A ceiling cuts a topic by the hash of its keys, in parts of a 32nd: so a node that has no room for all of a topic wants
-//! the same part as any other with that ceiling, and two nodes share what lies below the lower one.
+//! the same part as any other with that ceiling, and two nodes share what lies below the lower one. Messages are wanted
+//! wherever the ceiling is not 0.
 
-use crate::slab::index::{Cell, Index, Key, Prefix, Sum};
+use crate::slab::index::{Cells, Index, Key, Prefix, Sum};
 
 /// What a node wants: some topics up to a ceiling and, if it says so, whatever is not listed. One that cannot list any
 /// wants all.
@@ -75,6 +76,11 @@ impl<const LEN: usize> Scope<LEN> {
         self.parts.retain(|part| part.ceiling != usual);
     }
 
+    /// Whether messages of a topic are wanted: of those there are no parts.
+    pub(crate) fn wants_topic(&self, topic: u32) -> bool {
+        LEN == 0 || self.ceiling(topic) > 0
+    }
+
     /// Gives a topic another ceiling; `None`, and nothing changed, when no more can be listed.
     pub(crate) fn set(&mut self, topic: u32, ceiling: u8) -> Option<()> {
         if let Some(part) = self.parts.iter_mut().find(|part| part.topic == topic) {
@@ -92,6 +98,13 @@ impl<const LEN: usize> Scope<LEN> {
     pub(crate) fn lowest(&self) -> Option<(u32, u8)> {
         let cut = self.parts.iter().filter(|part| part.ceiling < CEILING_MAX);
         cut.min_by_key(|part| part.ceiling).map(|part| (part.topic, part.ceiling))
+    }
+
+    /// The same for messages: all of a topic, or nothing of it.
+    pub(crate) fn widen(&mut self) {
+        if cfg!(feature = "messages") {
+            self.parts.iter_mut().filter(|part| part.ceiling > 0).for_each(|part| part.ceiling = CEILING_MAX);
+        }
     }
 
     /// Leaves of another scope what this one wants, too.
@@ -114,7 +127,7 @@ impl<const LEN: usize> Scope<LEN> {
     }
 
     /// What the counted items that are wanted under `prefix` add up to.
-    pub(crate) fn sum(&self, index: &Index, cells: &[Cell], prefix: Prefix) -> Sum {
+    pub(crate) fn sum(&self, index: &Index, cells: &Cells<'_>, prefix: Prefix) -> Sum {
         let here = |part: &&Part| {
             let whole = Prefix::of(Key::new(part.topic, 0), TOPIC_BITS);
             meet(whole, prefix).is_some()
@@ -179,7 +192,7 @@ impl<const LEN: usize> Scope<LEN> {
 
 impl Part {
     /// What the counted items of the topic below a ceiling add up to, as far as they are under `prefix`.
-    fn below(&self, ceiling: u8, index: &Index, cells: &[Cell], prefix: Prefix) -> Sum {
+    fn below(&self, ceiling: u8, index: &Index, cells: &Cells<'_>, prefix: Prefix) -> Sum {
         let mut total = Sum::default();
         // A number of 32nds is a sum of powers of two: for each, all keys that begin with certain bits.
         for bits in 0..=CEILING_BITS {

@@ -77,6 +77,45 @@ impl Short {
     }
 }
 
+/// One wide cell of all items, which tells a single difference for certain: two versions of a key may count the same in a
+/// sketch, one pair in 2^12, and then none of its cells show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Total {
+    /// The sum of wide weights, and of wide weight × key.
+    pub(crate) weight: u64,
+    pub(crate) product: u64,
+}
+
+impl Total {
+    pub(crate) fn change(&mut self, key: Key, old: Option<Item>, new: Option<Item>) {
+        let weight = wide(new).wrapping_sub(wide(old));
+        self.weight = self.weight.wrapping_add(weight);
+        self.product = self.product.wrapping_add(weight.wrapping_mul(Short::of(key).0));
+    }
+
+    /// The one key that two totals differ by, if it looks like one.
+    pub(crate) fn single(self, other: Self) -> Option<Short> {
+        let (weight, product) = (self.weight.wrapping_sub(other.weight), self.product.wrapping_sub(other.product));
+        let halvings = weight.trailing_zeros();
+        if weight == 0 || halvings > u64::BITS - SHORT_BITS - CHECK_BITS || product.trailing_zeros() < halvings {
+            return None;
+        }
+        let key = (product >> halvings).wrapping_mul(inverse(weight >> halvings)) & (u64::MAX >> halvings);
+        (key >> SHORT_BITS == 0).then_some(Short(key))
+    }
+}
+
+/// What an item counts in a total: odd, so that a key that one side alone has is always told.
+fn wide(item: Option<Item>) -> u64 {
+    item.map_or(0, |item| item.to_bytes().last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes) | 1))
+}
+
+/// The inverse of an odd number modulo 2^64, by Newton's method: each step doubles the bits that are right, of which five
+/// are to begin with.
+fn inverse(odd: u64) -> u64 {
+    (0..4).fold(odd.wrapping_mul(3) ^ 2, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))))
+}
+
 /// What an item counts: odd, so that the sum of weights tells an odd number of items from an even one.
 pub(crate) fn weight(item: Item) -> i32 {
     let [a, b, ..] = item.to_bytes();
@@ -100,9 +139,7 @@ pub(crate) fn single(difference: Cell) -> Option<Found> {
     if gain == 0 || halvings > PRODUCT_BITS - SHORT_BITS || product.trailing_zeros() < halvings {
         return None;
     }
-    // By Newton's method modulo 2^64: each step doubles the bits that are right, of which five are to begin with.
-    let odd = (gain >> halvings) as u64;
-    let inverse = (0..4).fold(odd.wrapping_mul(3) ^ 2, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))));
+    let inverse = inverse((gain >> halvings) as u64);
     let key = (product >> halvings).wrapping_mul(inverse) & (u64::MAX >> (WEIGHT_BITS + halvings));
     (key >> SHORT_BITS == 0).then_some(Found { key: Short(key), gain: gain as i32 })
 }
@@ -327,6 +364,8 @@ const OCTAVES: usize = 11;
 const SHORT_BITS: u32 = 38;
 const TOPIC_SHIFT: u32 = 18;
 const WEIGHT_BITS: u32 = 14;
+/// How many bits of a total's quotient are to be zero, at least: of two versions, one pair in 2^18 leaves fewer.
+const CHECK_BITS: u32 = 8;
 const PRODUCT_BITS: u32 = 64 - WEIGHT_BITS;
 /// A difference of two weights has its sign in 14 bits.
 pub(crate) const WEIGHT_MAX: u16 = (1 << (WEIGHT_BITS - 1)) - 1;

@@ -86,6 +86,11 @@ impl Rounds {
         self.targets.last().map(|ix| *ix as usize)
     }
 
+    /// All of these, to be changed.
+    pub(crate) fn targets_mut(&mut self) -> &mut heapless::Vec<Ix, TARGETS_MAX> {
+        &mut self.targets
+    }
+
     /// Notes that the round has reached a member, or cannot.
     pub(crate) fn reached(&mut self, ix: usize) {
         self.targets.retain(|target| *target as usize != ix);

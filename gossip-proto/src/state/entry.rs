@@ -112,7 +112,8 @@ pub struct PutOptions {
     /// Whether to send the news whole, at once and to more members than usual.
     pub urgent: bool,
     /// For how long the value lives, in whole seconds, rounded up: 1 s to [`Node::TTL_MAX`](crate::Node::TTL_MAX). `None`:
-    /// until it is deleted. Every node forgets it at the same time, by its own clock and without a word.
+    /// until it is deleted. Every node forgets it at the same time, by its own clock and without a word. Values that join
+    /// have none: a join of two would have the end of neither.
     pub ttl: Option<Duration>,
 }
 

@@ -57,7 +57,7 @@ impl StateHash {
     }
 
     /// The place of a topic's first possible key.
-    pub(super) fn topic(&self, topic: &[u8]) -> Key {
+    pub(crate) fn topic(&self, topic: &[u8]) -> Key {
         Key::new((hash(&self.names, topic).h2 >> 32) as u32, 0)
     }
 

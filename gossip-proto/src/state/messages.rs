@@ -1,7 +1,7 @@
 //! Messages (rule R5): at most once to each node, in no order, kept for others until they are over.
 //!
-//! Knows: which messages were seen, one window for every 64 of an origin; which are held, and which the application was
-//! not told of yet. Both live in the store's slots and bytes as blobs; the windows are a tree that nodes compare. Does not
+//! Knows: which messages were seen, one window for every 64 of an origin and topic; which are held, and which the
+//! application was not told of yet. Both live in the store's slots and bytes as blobs; the windows are a tree that nodes compare. Does not
 //! know: how messages travel, nor the wall clock: it is handed the time.
 //! When full: at most a quarter of the slots are messages and a quarter windows; messages take at most a quarter of the
 //! bytes. A message that finds no room drops the oldest ones that the application was told of, until they are over; if
@@ -42,7 +42,7 @@ pub(super) struct Messages {
     pub(super) gaps: Ix,
     /// A gap was dropped untold.
     pub(super) lagged: bool,
-    /// The number of our next message.
+    /// The first number of our next window.
     #[cfg(feature = "messages")]
     next: u32,
     /// The latest time at which a window was dropped: what was over by then is over.
@@ -56,6 +56,8 @@ pub(crate) enum Taken {
     New(usize),
     /// It was seen before.
     Known,
+    /// Its topic is not wanted.
+    Unwanted,
     /// Its time is over.
     Over,
     /// There is no room, and nothing changed.
@@ -104,13 +106,25 @@ pub(super) fn second(wall: u64) -> Tick {
 }
 
 impl Store<'_> {
-    /// Keeps a message of our own, and says which number it has.
+    /// Keeps a message of our own, and says which number it has: the next in the last window of its topic.
     #[cfg(feature = "messages")]
     pub(crate) fn publish(&mut self, at: u64, mut item: Publication<'_>) -> (u32, Taken) {
-        item.sequence = self.messages.next;
+        let next = self.messages.next;
+        item.sequence = match self.window_last(self.message_topic(item.topic), item.origin) {
+            Some((base, used)) if used < 64 => base + used,
+            Some(_) => next,
+            // One is passed over: only what follows a full window begins where that ends.
+            None => {
+                if next == 0 {
+                    0
+                } else {
+                    next.wrapping_add(64)
+                }
+            }
+        };
         let taken = self.message_keep(at, &item, true);
-        if matches!(taken, Taken::New(_)) {
-            self.messages.next = self.messages.next.wrapping_add(1);
+        if item.sequence.is_multiple_of(64) && matches!(taken, Taken::New(_)) {
+            self.messages.next = item.sequence.wrapping_add(64);
         }
         (item.sequence, taken)
     }
@@ -132,11 +146,16 @@ impl Store<'_> {
             return Taken::Over;
         }
         let (name, bit) = (name_of(item.origin, item.sequence), 1 << (item.sequence % 64));
-        let before = self.window_slot(item.origin, item.sequence).map(|slot| self.window(slot));
-        if before.is_some_and(|window| window.seen & bit != 0) {
+        let topic = self.message_topic(item.topic);
+        if !own && !self.scope.wants_topic(topic) {
+            return Taken::Unwanted;
+        }
+        let place = (topic, item.origin, item.sequence);
+        let before = self.window_slot(place).map(|slot| self.window(slot));
+        if before.is_some_and(|window| window.seen & bit != 0) || self.messages.held.get(&self.cells, name).is_some() {
             return Taken::Known;
         }
-        let Some(window) = self.window_for(item.origin, item.sequence, (item.sequence % 64) as u8) else {
+        let Some(window) = self.window_for(place, (item.sequence % 64) as u8) else {
             return Taken::Full;
         };
         let Some(slot) = self.message_slot(HEAD_LEN + item.topic.len() + item.bytes.len()) else {
@@ -194,9 +213,9 @@ impl Store<'_> {
                 return 0;
             }
             let unread = u8::from(!self.has(slot, Flag::Told));
-            let (origin, sequence) = origin_of(self.messages.held.key(&self.cells, slot));
+            let window = self.window_of(slot);
             self.message_free(slot);
-            if let Some(window) = self.window_slot(origin, sequence).filter(|_| unread > 0) {
+            if let Some(window) = window.filter(|_| unread > 0) {
                 self.window_update(window, |window| window.unread = window.unread.saturating_add(unread));
             }
             0
@@ -211,6 +230,12 @@ impl Store<'_> {
 
     /// The next thing to tell the application.
     pub(crate) fn poll_message(&mut self) -> Option<Told> {
+        let topic = |slot| self.message_topic(self.publication(slot).topic);
+        let first = self.messages.inbox.first()?;
+        if !self.scope.is_all() && self.is_message(first) && !self.scope.wants_topic(topic(first)) {
+            // It is not wanted any more, and is about to be dropped.
+            return None;
+        }
         let slot = self.messages.inbox.pop_front(&mut self.slots)?;
         self.slots.get_mut(slot)?.set(Flag::Told, true);
         if self.is_message(slot) {
@@ -298,15 +323,21 @@ impl Store<'_> {
 
     /// Drops a message before its time: this node cannot pass it on any more, and has still seen it.
     fn evict(&mut self, slot: usize) {
-        let (origin, sequence) = origin_of(self.messages.held.key(&self.cells, slot));
-        let over = span_after(self.over(slot));
-        self.message_free(slot);
-        if let Some(slot) = self.window_slot(origin, sequence) {
-            let mut window = self.window(slot);
-            window.evicted = window.evicted.max(over);
-            window.write(self.record_mut(slot));
+        if let Some(window) = self.window_of(slot) {
+            self.message_shed(slot, window);
         }
         self.messages_evicted += 1;
+    }
+
+    /// The same, or since it is not wanted: one that the application was not told of is not seen any more.
+    pub(super) fn message_shed(&mut self, slot: usize, window: usize) {
+        let (over, told) = (span_after(self.over(slot)), self.has(slot, Flag::Told));
+        let bit = 1 << (self.messages.held.key(&self.cells, slot).key() % 64);
+        self.message_free(slot);
+        let mut it = self.window(window);
+        it.evicted = it.evicted.max(over);
+        it.seen &= if told { u64::MAX } else { !bit };
+        it.write(self.record_mut(window));
     }
 
     fn message_free(&mut self, slot: usize) {

@@ -22,7 +22,7 @@ use crate::error::PutError;
 use crate::node::Node;
 use crate::slab::arena::{Arena, Loc};
 use crate::slab::deadline::{Deadlines, Row};
-use crate::slab::index::{Cell, Index, Item, Key};
+use crate::slab::index::{Cells, Index, Item, Key};
 use crate::slab::list::List;
 use crate::slab::scope::OwnScope;
 use crate::slab::sketch;
@@ -35,13 +35,15 @@ use crate::wire::EntryItem;
 #[cfg_attr(target_os = "none", repr(C))]
 pub(crate) struct Store<'a> {
     pub(super) slots: Slice<'a, EntrySlot>,
-    pub(super) cells: Slice<'a, Cell>,
+    pub(super) cells: Cells<'a>,
     pub(super) rows: Slice<'a, Row>,
     pub(super) bytes: Slice<'a, u8>,
     pub(super) arena: Arena,
     pub(super) index: Index,
     /// Of all that is in the summary; empty if there is no room for one.
     pub(super) sketch: Slice<'a, sketch::Cell>,
+    /// The same in one wide cell, where there are sketches.
+    pub(super) total: [sketch::Total; sketch::POSSIBLE as usize],
     pub(super) deadlines: Deadlines,
     pub(super) ages: Ages,
     pub(super) hot: List<Hot>,
@@ -144,7 +146,7 @@ impl<'a> Store<'a> {
     #[inline(never)]
     pub(crate) fn new(
         slots: Slice<'a, EntrySlot>,
-        cells: Slice<'a, Cell>,
+        cells: Cells<'a>,
         rows: Slice<'a, Row>,
         bytes: Slice<'a, u8>,
         sketch: Slice<'a, sketch::Cell>,
@@ -161,6 +163,7 @@ impl<'a> Store<'a> {
             bytes,
             index: Index::new(),
             sketch,
+            total: Default::default(),
             deadlines: Deadlines::new(),
             ages: Ages::new(config),
             hot: List::new(),
@@ -432,7 +435,7 @@ impl<'a> Store<'a> {
     /// Makes this what a slot adds to index, summary and sketch: whoever changes one of them goes through here.
     pub(super) fn list(&mut self, slot: usize, name: Key, item: Option<Item>) {
         let old = self.index.counted(&self.cells, slot).then(|| self.index.item(&self.cells, slot));
-        sketch::change(&mut self.sketch, name, old, item);
+        self.sketch_change(name, old, item);
         if !self.index.insert(&mut self.cells, slot, name, item) {
             self.index.update(&mut self.cells, slot, item);
         }
@@ -447,8 +450,15 @@ impl<'a> Store<'a> {
     /// Takes a slot out of index, summary and sketch.
     pub(super) fn unlist(&mut self, slot: usize) {
         let old = self.index.counted(&self.cells, slot).then(|| self.index.item(&self.cells, slot));
-        sketch::change(&mut self.sketch, self.index.key(&self.cells, slot), old, None);
+        self.sketch_change(self.index.key(&self.cells, slot), old, None);
         self.index.remove(&mut self.cells, slot);
+    }
+
+    fn sketch_change(&mut self, name: Key, old: Option<Item>, new: Option<Item>) {
+        sketch::change(&mut self.sketch, name, old, new);
+        if let Some(total) = self.total.first_mut().filter(|_| !self.sketch.is_empty()) {
+            total.change(name, old, new);
+        }
     }
 
     /// Edits a record of which some versions stay.

@@ -19,7 +19,7 @@ use super::{EntrySlot, StateHash};
 use crate::config::Config;
 use crate::slab::Slice;
 use crate::slab::deadline::Row;
-use crate::slab::index::Cell;
+use crate::slab::index::Cells;
 
 /// Runs a test for many seeds; `SEED=0x… cargo test -p gossip-proto --lib state` replays one.
 fn for_each_seed(count: u64, test: impl Fn(&mut Dice)) {
@@ -79,7 +79,7 @@ impl Dice {
 fn store(slots: usize, bytes: usize, config: &Config) -> Store<'static> {
     Store::new(
         Slice::Lent(Box::leak(vec![EntrySlot::default(); slots].into_boxed_slice())),
-        Slice::Lent(Box::leak(vec![Cell::default(); slots].into_boxed_slice())),
+        Cells::with_len(slots),
         Slice::Lent(Box::leak(vec![Row::default(); slots].into_boxed_slice())),
         Slice::Lent(Box::leak(vec![0; bytes].into_boxed_slice())),
         Slice::Lent(&mut []),

@@ -11,8 +11,10 @@ use super::store::Store;
 use super::version::Version;
 #[cfg(test)]
 use crate::slab::index::Sum;
-use crate::slab::index::{Cell, Index, Key, Prefix};
+use crate::slab::index::{Cells, Index, Key, Prefix};
+use crate::slab::scope::Scope;
 use crate::slab::sketch::{self, Short};
+use crate::slab::word;
 use crate::wire::EntryItem;
 
 impl<'a> Store<'a> {
@@ -27,6 +29,19 @@ impl<'a> Store<'a> {
         self.hash.topic(topic).topic()
     }
 
+    /// The hash of the topic of a message, which ends before the first `/` like that of a key.
+    pub(super) fn message_topic(&self, name: &[u8]) -> u32 {
+        self.topic_hash(topic(name).unwrap_or(name))
+    }
+
+    /// Whether the entry or the message in a slot is for somebody who wants this.
+    pub(crate) fn is_for(&self, slot: usize, scope: &Scope) -> bool {
+        if self.is_message(slot) {
+            return scope.is_all() || scope.wants_topic(self.message_topic(self.publication(slot).topic));
+        }
+        scope.wants(self.key_hash(slot))
+    }
+
     /// Whether an entry with this key is wanted.
     pub(crate) fn wants(&self, key: &[u8]) -> bool {
         self.scope.wants(self.hash.key(key))
@@ -37,20 +52,29 @@ impl<'a> Store<'a> {
         self.locate(self.hash.key(key), key).unwrap_or_default()
     }
 
-    /// The place in the index and the newest stamp of an entry, deleted or not.
-    pub(crate) fn newest_of(&self, key: &[u8]) -> Option<(Key, u64)> {
-        // Of values that join, no stamp says that they hold another one.
-        let slot = self.find(key).filter(|&slot| !self.record(Some(slot)).kind().joins())?;
-        Some((self.key_hash(slot), self.record(Some(slot)).versions().next()?.stamp))
+    /// What is asked about an entry of which a version of this stamp is watched. Of values that join, no stamp says that
+    /// they hold another one: the digest of all that is held does, now, since that holds what was watched.
+    pub(crate) fn question(&self, slot: usize, stamp: u64) -> u64 {
+        if self.record(Some(slot)).kind().joins() {
+            word(&self.index.item(&self.cells, slot).to_bytes())
+        } else {
+            stamp
+        }
     }
 
-    /// Whether a version of this dot is held, or was: something newer has taken its place.
+    /// Whether a version of this dot is held, or was: something newer has taken its place. Of values that join: whether
+    /// just what the asker holds is held.
     pub(crate) fn holds(&self, key: Key, stamp: u64, writer: u64) -> bool {
+        let slot = self.find_hash(key);
+        let record = self.record(slot);
+        if record.kind().joins() {
+            return slot.is_some_and(|slot| self.question(slot, 0) == stamp);
+        }
         let asked = Version { kind: Kind::Register, stamp, writer, context: &[], ttl: 0, value: None };
         let newer = |held: Version<'_>| {
             asked.covered_by(&held) || held.kind == Kind::Register && (held.stamp, held.writer) > (stamp, writer)
         };
-        self.record(self.find_hash(key)).versions().any(newer)
+        record.versions().any(newer)
     }
 
     /// Where an entry of this kind and key is in the index, if it is held.
@@ -128,13 +152,17 @@ impl<'a> Store<'a> {
         self.index.take_changed()
     }
 
-    pub(crate) fn cells(&self) -> &[Cell] {
+    pub(crate) fn cells(&self) -> &Cells<'a> {
         &self.cells
     }
 
     /// The sketch of all that is held; empty if there is none.
     pub(crate) fn sketch(&self) -> &[sketch::Cell] {
         if sketch::POSSIBLE { &self.sketch } else { &[] }
+    }
+
+    pub(crate) fn total(&self) -> sketch::Total {
+        self.total.first().copied().unwrap_or_default()
     }
 
     /// What the entries with a key that begins so count in the sketch.
@@ -168,7 +196,7 @@ impl<'a> Store<'a> {
     /// The summary of all that is held.
     #[cfg(test)]
     pub(crate) fn root(&self) -> Sum {
-        self.index.root(&self.cells)
+        self.index.root()
     }
 
     /// Slots in use, by entries, deleted entries, blobs and messages, and how many there are.

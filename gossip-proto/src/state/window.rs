@@ -1,11 +1,11 @@
-//! The window over 64 messages of one origin: which of them were seen here, and which are over.
+//! The window over 64 messages of one origin and topic: which of them were seen here, and which are over.
 //!
 //! Knows: bits, and when the last of the messages is over. Does not know: the messages, or who published them.
 //!
 //! A window is for a fixed stretch of numbers, of which the first is a multiple of 64; it does not slide. So no number,
 //! however great, moves another message out of sight: a forged one fills a window of its own.
 
-/// What is known of 64 messages; 26 bytes as a record.
+/// What is known of 64 messages; 31 bytes as a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
     /// Those that were taken in here. Such a message is never taken in again.
@@ -16,33 +16,38 @@ pub(super) struct Window {
     pub(super) until: u32,
     /// When all messages are over that this node dropped before their time, in spans of 16 s since 1970.
     pub(super) evicted: u32,
+    /// The last 32 bits of the origin, of which its name has the first 38.
+    pub(super) low: u32,
     /// The place of the message by which this node first heard of the origin; those before it are history, and no gap.
     pub(super) first: u8,
     /// How many were over before the application asked for them.
     pub(super) unread: u8,
+    /// How many were over when this node came to want them again: no gap.
+    pub(super) history: u8,
 }
 
 impl Window {
-    pub(super) const LEN: usize = 26;
+    pub(super) const LEN: usize = 31;
 
     /// The window of a record.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let Some((numbers, &[first, unread, ..])) = bytes.split_at_checked(24) else { return Self::default() };
+        let Some((numbers, &[first, unread, history, ..])) = bytes.split_at_checked(28) else { return Self::default() };
         let mut words = numbers.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_le_bytes));
         let mut next = || words.next().unwrap_or(0);
         let mut wide = || u64::from(next()) | u64::from(next()) << 32;
         let (seen, over) = (wide(), wide());
-        Self { seen, over, until: next(), evicted: next(), first, unread }
+        Self { seen, over, until: next(), evicted: next(), low: next(), first, unread, history }
     }
 
     /// Writes the window to a record of [`Window::LEN`] bytes.
     pub(super) fn write(&self, to: &mut [u8]) {
-        let parts: [&[u8]; 5] = [
+        let parts: [&[u8]; 6] = [
             &self.seen.to_le_bytes(),
             &self.over.to_le_bytes(),
             &self.until.to_le_bytes(),
             &self.evicted.to_le_bytes(),
-            &[self.first, self.unread],
+            &self.low.to_le_bytes(),
+            &[self.first, self.unread, self.history],
         ];
         to.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
     }
@@ -52,13 +57,14 @@ impl Window {
         self.seen | self.over
     }
 
-    /// How many messages this node has missed for good, once all are over; `later`: whether there are known ones of the
-    /// same origin behind the last of these.
+    /// How many messages this node has missed for good, once all are over; `later`: whether there are known ones in
+    /// the window that follows, which is begun when this one is full.
     pub(super) fn missed(&self, later: bool) -> u32 {
         let end = if later { 64 } else { 64 - self.known().leading_zeros() };
         let before = |place: u32| 1u64.checked_shl(place).map_or(u64::MAX, |bit| bit - 1);
         let due = before(end) & !before(self.first.into());
-        (due & !self.seen).count_ones() + u32::from(self.unread)
+        let missed = (due & !self.seen).count_ones() + u32::from(self.unread);
+        missed.saturating_sub(self.history.into())
     }
 }
 
@@ -82,8 +88,16 @@ mod tests {
 
     #[test]
     fn records_lead_back() {
-        let window =
-            Window { seen: 1 << 63 | 5, over: 0x0102_0304_0506_0708, until: 7, evicted: 9, first: 3, unread: 2 };
+        let window = Window {
+            seen: 1 << 63 | 5,
+            over: 0x0102_0304_0506_0708,
+            until: 7,
+            evicted: 9,
+            low: 11,
+            first: 3,
+            unread: 2,
+            history: 1,
+        };
         let mut bytes = [0xff; Window::LEN];
         window.write(&mut bytes);
         assert_eq!(Window::read(&bytes), window);

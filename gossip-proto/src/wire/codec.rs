@@ -6,8 +6,8 @@
 
 use super::datagram::Header;
 use super::message::{
-    Accusation, CatchUp, Context, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication,
-    Seen, Sketch, Table, VersionId, WindowItem,
+    Accusation, Bits, CatchUp, Context, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing,
+    Publication, Seen, Sketch, Table, VersionId, WindowItem,
 };
 use crate::addr::{Addr, NodeId};
 use crate::slab::index::{Key, Prefix};
@@ -43,6 +43,14 @@ pub(super) fn read<'d, T: Field<'d>>(bytes: &'d [u8]) -> Option<(T, &'d [u8])> {
     let mut from = Reader { rest: bytes, failed: false };
     let field = from.get();
     (!from.failed).then_some((field, from.rest))
+}
+
+/// The same of bytes that it is taken off.
+pub(super) fn take<'d, T: Field<'d>>(bytes: &mut &'d [u8]) -> Option<T> {
+    let mut from = Reader { rest: bytes, failed: false };
+    let field = from.get();
+    *bytes = from.rest;
+    (!from.failed).then_some(field)
 }
 
 /// How many bytes it took; `None` if there is no room.
@@ -409,10 +417,11 @@ fields!(Accusation { id, incarnation, by });
 fields!(Seen { writer fixed, stamp fixed });
 fields!(VersionId { stamp fixed, writer fixed, context });
 fields!(EntryItem<'d> { kind, key, version, ttl, value });
-fields!(Digests<'d> { table, from, prefix, salt fixed, present fixed, digests });
-fields!(Items<'d> { table, prefix, salt fixed, last, digests });
+fields!(Digests<'d> { table, from, prefix, salt, absent, digests });
+fields!(Items<'d> { table, prefix, salt, answer, digests });
 fields!(Publication<'d> { origin fixed, sequence, stamp fixed, ttl, urgent, topic, bytes });
-fields!(WindowItem { origin fixed, base, seen fixed, held fixed, until fixed, settled });
+fields!(Bits { low, high });
+fields!(WindowItem { topic fixed, origin fixed, base, seen, gone, until fixed, settled });
 fields!(Missing { origin fixed, base, wanted fixed });
 fields!(Large { key, stamp fixed, writer fixed, len, digest });
 
@@ -521,6 +530,8 @@ impl<'d> Field<'d> for Sketch<'d> {
             3 => Self::Want { topic: from.fixed(), keys: from.get() },
             4 => Self::Have { topic: from.fixed(), keys: from.get() },
             5 => Self::Differ { topic: from.fixed(), first: from.get(), last: from.get(), keys: from.get() },
+            6 => Self::AskTotal,
+            7 => Self::Total { weight: from.fixed(), product: from.fixed() },
             _ => {
                 from.fail();
                 Self::More { first: 0, end: 0 }
@@ -536,6 +547,8 @@ impl<'d> Field<'d> for Sketch<'d> {
             Self::Want { topic, keys } => to.byte(3).fixed(*topic).put(keys),
             Self::Have { topic, keys } => to.byte(4).fixed(*topic).put(keys),
             Self::Differ { topic, first, last, keys } => to.byte(5).fixed(*topic).put(first).put(last).put(keys),
+            Self::AskTotal => to.byte(6),
+            Self::Total { weight, product } => to.byte(7).fixed(*weight).fixed(*product),
         };
     }
 }
@@ -589,9 +602,9 @@ const BYTES: u8 = 0xfe;
 const KEY_OR_NONE: u8 = 0xfd;
 
 /// Of messages that a build may lack: the tag, the variant where there are several, and what the fields are.
-const FORMS: [[u8; 9]; 15] = [
+const FORMS: [[u8; 9]; 17] = [
     [21, 0, 8, VARINT, 8, VARINT, 1, BYTES, BYTES],
-    [22, 0, 8, VARINT, 8, 8, 4, 1, 0],
+    [22, 0, 12, VARINT, VARINT, VARINT, VARINT, VARINT, 5],
     [23, 0, 8, VARINT, 4, 0, 0, 0, 0],
     [26, 0, 12, 4, VARINT, VARINT, 0, 0, 0],
     [27, 0, 4, VARINT, BYTES, 0, 0, 0, 0],
@@ -601,6 +614,8 @@ const FORMS: [[u8; 9]; 15] = [
     [28, 3, 2, BYTES, 0, 0, 0, 0, 0],
     [28, 4, 2, BYTES, 0, 0, 0, 0, 0],
     [28, 5, 2, VARINT, VARINT, BYTES, 0, 0, 0],
+    [28, 6, 0, 0, 0, 0, 0, 0, 0],
+    [28, 7, 8, 8, 0, 0, 0, 0, 0],
     [29, 0, 1, 1, 4, 0, 0, 0, 0],
     [29, 1, VARINT, BYTES, 0, 0, 0, 0, 0],
     [29, 2, 12, 1, VARINT, 1, 4, 0, 0],

@@ -95,9 +95,13 @@ impl<'d> Iterator for Messages<'d> {
         if self.0.is_empty() {
             return None;
         }
-        let read = codec::read(self.0).filter(|(message, _): &(Message<'_>, _)| message.is_well_formed());
-        self.0 = read.as_ref().map_or(&[], |(_, rest)| rest);
-        Some(read.map(|(message, _)| message).ok_or(Rejected::Malformed))
+        // A message is large to move: it stays where it was decoded.
+        let message = codec::take::<Message<'_>>(&mut self.0);
+        let Some(message) = message.filter(Message::is_well_formed) else {
+            self.0 = &[];
+            return Some(Err(Rejected::Malformed));
+        };
+        Some(Ok(message))
     }
 }
 

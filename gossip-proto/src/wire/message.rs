@@ -165,6 +165,15 @@ pub(crate) enum Sketch<'a> {
         #[serde(borrow)]
         keys: Many<'a, KEY_LEN>,
     },
+    /// Asks for the total, once all else was told.
+    AskTotal,
+    /// The sums over all entries of a wide weight and of that × key.
+    Total {
+        #[serde(with = "postcard::fixint::le")]
+        weight: u64,
+        #[serde(with = "postcard::fixint::le")]
+        product: u64,
+    },
 }
 
 /// A step of catching up: who holds next to nothing fetches all, part by part.
@@ -284,24 +293,26 @@ pub(crate) struct Digests<'a> {
     pub(crate) table: Table,
     pub(crate) from: u8,
     pub(crate) prefix: Prefix,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) salt: u16,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) present: u16,
+    pub(crate) salt: u8,
+    /// A bit for each of the sixteen parts that holds nothing: of a large table none does.
+    pub(crate) absent: u16,
     pub(crate) digests: &'a [u8],
 }
 
-/// Every item under a prefix: four bytes of salted digest for each, in the order of their keys.
+/// Every item under a prefix: two bytes of salted digest for each, in the order of their keys. Or the answer to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items<'a> {
     pub(crate) table: Table,
     pub(crate) prefix: Prefix,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) salt: u16,
-    /// Whether no list is wanted in return.
-    pub(crate) last: bool,
+    pub(crate) salt: u8,
+    /// Zero with a list. Else it is the answer to one, and has the digests of those that are lacking: 1, or 2 where there
+    /// are others, so that what is lacking may be there, but older.
+    pub(crate) answer: u8,
     pub(crate) digests: &'a [u8],
 }
+
+/// The bytes of an item in a list.
+pub(crate) const ITEM_LEN: usize = 2;
 
 /// A message of the application, with its name: who published it, and its number there (rule R5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,24 +331,32 @@ pub(crate) struct Publication<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// What one node knows of 64 messages of one origin; the bit of a message is the low six bits of its number.
+/// What one node knows of 64 messages of one origin and topic; the bit of a message is the low six bits of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WindowItem {
+    /// The hash of their topic, as far as the first `/`.
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) topic: u32,
     #[serde(with = "postcard::fixint::le")]
     pub(crate) origin: u64,
     /// The number of the first of the 64.
     pub(crate) base: u32,
     /// Which were seen by the sender, or are over.
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) seen: u64,
-    /// Which the sender can send.
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) held: u64,
+    pub(crate) seen: Bits,
+    /// Which of these the sender cannot send.
+    pub(crate) gone: Bits,
     /// When all of them are over and the window is dropped: in 16 s since 1970.
     #[serde(with = "postcard::fixint::le")]
     pub(crate) until: u32,
     /// Whether those that were seen and are not held have outlived their time: nobody has them.
     pub(crate) settled: bool,
+}
+
+/// 64 bits, of which the first are more often set than the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bits {
+    pub(super) low: u32,
+    pub(super) high: u32,
 }
 
 /// The question for messages of one origin: those of the 32 from `base` on whose bits are set.
@@ -356,18 +375,37 @@ impl MemberItem<'_> {
         Self { id: NodeId(0), incarnation: 0, addr: Addr::NONE, tags_version: 0, asleep: 0, tags: &[] };
 }
 
+impl Bits {
+    pub(crate) const fn of(bits: u64) -> Self {
+        Self { low: bits as u32, high: (bits >> 32) as u32 }
+    }
+
+    pub(crate) fn get(self) -> u64 {
+        u64::from(self.low) | u64::from(self.high) << 32
+    }
+}
+
+impl WindowItem {
+    /// Which the sender can send.
+    pub(crate) fn held(&self) -> u64 {
+        self.seen.get() & !self.gone.get()
+    }
+}
+
 impl Message<'_> {
     /// What postcard cannot check.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn is_well_formed(&self) -> bool {
         match self {
             Self::Join(item) | Self::Alive(item) => !item.addr.is_none(),
             Self::PingReq { addr, .. } | Self::Seen(addr) => !addr.is_none(),
-            Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 2 * d.present.count_ones() as usize,
-            Self::Items(items) => items.digests.len() % 4 == 0,
-            Self::Window(window) => window.base % 64 == 0 && window.held & !window.seen == 0,
+            Self::Digests(d) => d.from <= d.prefix.len() && d.digests.len() == 2 * d.absent.count_zeros() as usize,
+            Self::Items(items) => items.answer <= 2 && items.digests.len() % ITEM_LEN == 0,
+            // What is read past says nothing.
+            Self::Window(_) | Self::Missing(_) if !cfg!(feature = "messages") => true,
+            Self::Window(window) => window.base % 64 == 0 && window.gone.get() & !window.seen.get() == 0,
             Self::Missing(missing) => missing.base % 32 == 0,
             Self::Pull { from, end, .. } => from < end,
-            // What is read past says nothing.
             Self::Sketch(_) if !sketch::POSSIBLE => true,
             Self::CatchUp(_) if !cfg!(feature = "catchup") => true,
             Self::Sketch(Sketch::Cells { first, end, cells: Many::Wire(bytes) }) => {
@@ -501,9 +539,12 @@ impl fmt::Display for Message<'_> {
             Self::Offer { digest, .. } => write!(f, "offer {digest:08x}"),
             Self::Want(key) => write!(f, "want {:x}", key.key()),
             Self::Root { table, .. } => write!(f, "root {table:?}"),
-            Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), d.present),
-            Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / 4),
+            Self::Digests(d) => write!(f, "digests {:?}/{} {:04x}", d.table, d.prefix.len(), !d.absent),
+            Self::Items(i) if i.answer > 0 => write!(f, "lacks {:?}/{}", i.table, i.prefix.len()),
+            Self::Items(i) => write!(f, "items {:?}/{} {}", i.table, i.prefix.len(), i.digests.len() / ITEM_LEN),
             Self::Copies => f.write_str("copies"),
+            Self::Sketch(Sketch::AskTotal) => f.write_str("total?"),
+            Self::Sketch(Sketch::Total { .. }) => f.write_str("total"),
             Self::Sketch(Sketch::Ask { count, .. }) => write!(f, "sketch of {count}"),
             Self::Sketch(Sketch::Cells { first, end, cells }) => {
                 write!(f, "cells {first}..{} of {end}", usize::from(*first) + cells.iter().count())
@@ -539,7 +580,7 @@ impl fmt::Display for Message<'_> {
             Self::Chunk { digest, from, bytes } => write!(f, "chunk {digest:08x} {from}+{} B", bytes.len()),
             Self::Forward { to, payload } => write!(f, "forward {} B to {to}", payload.len()),
             Self::Publication(p) => write!(f, "publication {:x}.{}", p.origin, p.sequence),
-            Self::Window(w) => write!(f, "window {:x}.{} {:x}/{:x}", w.origin, w.base, w.held, w.seen),
+            Self::Window(w) => write!(f, "window {:x}.{} {:x}/{:x}", w.origin, w.base, w.held(), w.seen.get()),
             Self::Missing(m) => write!(f, "missing {:x}.{} {:x}", m.origin, m.base, m.wanted),
         }
     }

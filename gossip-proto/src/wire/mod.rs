@@ -15,6 +15,6 @@ mod tests;
 pub(crate) use datagram::describe;
 pub(crate) use datagram::{Envelope, FORWARD_LEN_MAX, Header, Messages, Writer, close, open, open_inner, wrap};
 pub(crate) use message::{
-    Accusation, CatchUp, Context, Digests, EntryItem, Items, KEY_LEN, Large, MARKED_LEN, Many, MemberItem, Message,
-    Missing, Publication, Seen, Sketch, Table, UNIT, VersionId, WindowItem,
+    Accusation, Bits, CatchUp, Context, Digests, EntryItem, ITEM_LEN, Items, KEY_LEN, Large, MARKED_LEN, Many,
+    MemberItem, Message, Missing, Publication, Seen, Sketch, Table, UNIT, VersionId, WindowItem,
 };

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::codec;
 use super::datagram::{Envelope, FORWARD_LEN_MAX, Header, Writer, close, open, open_inner, wrap};
 use super::message::{
-    Accusation, CatchUp, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen,
+    Accusation, Bits, CatchUp, Digests, EntryItem, Items, Large, Many, MemberItem, Message, Missing, Publication, Seen,
     Sketch, Table, VersionId, WindowItem,
 };
 use crate::slab::index::{Key, Prefix};
@@ -33,11 +33,11 @@ fn golden() -> Vec<(Message<'static>, String)> {
     let timed =
         |kind, context: &[Seen], ttl, value| EntryItem { kind, key: b"a/k", version: version(context), ttl, value };
     let entry = |kind, context: &[Seen], value| timed(kind, context, 0, value);
-    let digests = |from, prefix, present, digests| {
-        Message::Digests(Digests { table: Table::Entries, from, prefix, salt: 0xc3d4, present, digests })
+    let digests = |from, prefix, present: u16, digests| {
+        Message::Digests(Digests { table: Table::Entries, from, prefix, salt: 0xd4, absent: !present, digests })
     };
     let items =
-        |prefix, last, digests| Message::Items(Items { table: Table::Members, prefix, salt: 0xc3d4, last, digests });
+        |prefix, answer, digests| Message::Items(Items { table: Table::Members, prefix, salt: 0xd4, answer, digests });
     let number = 0x0102_0304;
     let three = |n: u64| format!("{:02x}00000000000000 0500000000000000", n);
     vec![
@@ -97,14 +97,12 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (Message::Want(key), "0a 0102030405060708090a0b0c".into()),
         (Message::Root { table: Table::Members, digest: 0x0102 }, "0b 00 02010000".into()),
         (Message::Root { table: Table::Entries, digest: u32::MAX }, "0b 01 ffffffff".into()),
-        (digests(0, Prefix::ROOT, 0x8001, b"\x01\x02\x03\x04"), "0c 01 00 00 00 d4c3 0180 04 01020304".into()),
+        (digests(0, Prefix::ROOT, 0x8001, b"\x01\x02\x03\x04"), "0c 01 00 00 00 d4 feff01 04 01020304".into()),
         // Twelve bits take two bytes, of which the last half is zero.
-        (digests(4, Prefix::of(key, 12), 0, b""), "0c 01 04 0c 02 0100 d4c3 0000 00".into()),
-        (items(Prefix::ROOT, false, b""), "0d 00 00 00 d4c3 00 00".into()),
-        (
-            items(Prefix::of(key, 96), true, b"\x01\x02\x03\x04"),
-            "0d 00 60 0c 0102030405060708090a0b0c d4c3 01 04 01020304".into(),
-        ),
+        (digests(4, Prefix::of(key, 12), 0, b""), "0c 01 04 0c 02 0100 d4 ffff03 00".into()),
+        (items(Prefix::ROOT, 0, b""), "0d 00 00 00 d4 00 00".into()),
+        (items(Prefix::ROOT, 0, b"\x01\x02\x03\x04"), "0d 00 00 00 d4 00 04 01020304".into()),
+        (items(Prefix::of(key, 96), 2, b"\x01\x02"), "0d 00 60 0c 0102030405060708090a0b0c d4 02 02 0102".into()),
         (Message::Copies, "0e".into()),
         (Message::Nack(number), "0f 04030201".into()),
         (Message::Seen(radio), "10 02 abcd".into()),
@@ -128,8 +126,16 @@ fn golden() -> Vec<(Message<'static>, String)> {
             "15 4400000000000000 ac02 2211000000000000 e0d403 01 01 74 02 6869".into(),
         ),
         (
-            Message::Window(WindowItem { origin: 0x44, base: 64, seen: 7, held: 5, until: 0x0102_0304, settled: true }),
-            "16 4400000000000000 40 0700000000000000 0500000000000000 04030201 01".into(),
+            Message::Window(WindowItem {
+                topic: 0x0506_0708,
+                origin: 0x44,
+                base: 64,
+                seen: Bits::of(2 << 32 | 0x87),
+                gone: Bits::of(5),
+                until: 0x0102_0304,
+                settled: true,
+            }),
+            "16 08070605 4400000000000000 40 8701 02 05 00 04030201 01".into(),
         ),
         (
             Message::Missing(Missing { origin: 0x44, base: 32, wanted: 0x8000_0001 }),
@@ -165,6 +171,11 @@ fn golden() -> Vec<(Message<'static>, String)> {
         (
             Message::Sketch(Sketch::Differ { topic: 0x0201, first: 5, last: 300, keys: Many::Wire(&[5; 3]) }),
             "1c 05 0102 05 ac02 03 050505".into(),
+        ),
+        (Message::Sketch(Sketch::AskTotal), "1c 06".into()),
+        (
+            Message::Sketch(Sketch::Total { weight: 0x1122, product: 0x33 }),
+            "1c 07 2211000000000000 3300000000000000".into(),
         ),
         (Message::CatchUp(CatchUp::Begin { datagrams: 4, tag: 1, skip: number }), "1d 00 04 01 04030201".into()),
         (
@@ -280,20 +291,21 @@ fn what_postcard_would_take_and_the_wire_does_not() {
         ("a table that nobody has", "0b 03 0201000000000000".into()),
         ("a context of four pairs", format!("08 00 01 61 {} 04 {} 00", "00".repeat(16), "00".repeat(64))),
         ("an incarnation of 33 bits", format!("07 {ALICE_HEX} ffffffff1f")),
-        ("a prefix of 97 bits", format!("0c 01 00 61 0d {} d4c3 0000 00", "00".repeat(13))),
-        ("a prefix of no whole digits", "0c 01 00 02 01 00 d4c3 0000 00".into()),
-        ("a prefix with a byte too many", "0c 01 00 04 02 1000 d4c3 0000 00".into()),
-        ("digests of fewer parts than there are", "0c 01 00 00 00 d4c3 0300 02 0102".into()),
-        ("digests of more parts than there are", "0c 01 00 00 00 d4c3 0000 04 01020304".into()),
-        ("digests from beyond their prefix", "0c 01 04 00 00 d4c3 0000 00".into()),
+        ("a prefix of 97 bits", format!("0c 01 00 61 0d {} d4 ffff03 00", "00".repeat(13))),
+        ("a prefix of no whole digits", "0c 01 00 02 01 00 d4 ffff03 00".into()),
+        ("a prefix with a byte too many", "0c 01 00 04 02 1000 d4 ffff03 00".into()),
+        ("digests of fewer parts than there are", "0c 01 00 00 00 d4 fcff03 02 0102".into()),
+        ("digests of more parts than there are", "0c 01 00 00 00 d4 ffff03 04 01020304".into()),
+        ("digests from beyond their prefix", "0c 01 04 00 00 d4 ffff03 00".into()),
         (
             "a window that does not begin at a multiple of 64",
-            format!("16 {BOB_HEX} 01 {BOB_HEX} {BOB_HEX} 04030201 00"),
+            format!("16 08070605 {BOB_HEX} 01 07 00 00 00 04030201 00"),
         ),
-        ("a message that is held and not seen", format!("16 {BOB_HEX} 00 {BOB_HEX} ff00000000000000 04030201 00")),
+        ("a message that is gone and was not seen", format!("16 08070605 {BOB_HEX} 00 07 00 08 00 04030201 00")),
         ("a question that begins nowhere", format!("17 {BOB_HEX} 21 01000000")),
-        ("items with half a digest", "0d 00 00 00 d4c3 00 02 0102".into()),
-        ("a bool that is neither", "0d 00 00 00 d4c3 02 00".into()),
+        ("items with half a digest", "0d 00 00 00 d4 00 03 010203".into()),
+        ("an answer of no kind", "0d 00 00 00 d4 03 02 0102".into()),
+        ("a bool that is neither", format!("16 08070605 {BOB_HEX} 00 07 00 00 00 04030201 02")),
         ("an option that is neither", "08 00 01 61 00000000000000000000000000000000 00 02".into()),
     ];
     for (what, bytes) in cases {
@@ -303,8 +315,8 @@ fn what_postcard_would_take_and_the_wire_does_not() {
 
 #[test]
 fn bits_of_a_prefix_beyond_its_length_count_for_nothing() {
-    let clean = decode(&hex("0c 01 00 04 01 10 d4c3 0000 00")).len();
-    let bytes = hex("0c 01 00 04 01 1f d4c3 0000 00");
+    let clean = decode(&hex("0c 01 00 04 01 10 d4 ffff03 00")).len();
+    let bytes = hex("0c 01 00 04 01 1f d4 ffff03 00");
     let prefix = Prefix::of(Key::new(0x1000_0000, 0), 4);
     let [Ok(Message::Digests(digests))] = decode(&bytes)[..] else { panic!("{:?}", decode(&bytes)) };
     assert_eq!((digests.prefix, clean), (prefix, 1));
@@ -509,7 +521,7 @@ fn what_a_build_lacks_is_read_past() {
         count += 1;
     }
     assert!(count >= 16);
-    for unknown in ["1e", "1c 06 00", "1c 8002 00", "1d 04 00", "1d 8002 00"] {
+    for unknown in ["1e", "1c 08 00", "1c 8002 00", "1d 04 00", "1d 8002 00"] {
         assert_eq!(codec::skipped(&hex(unknown)), None, "{unknown}");
     }
 }

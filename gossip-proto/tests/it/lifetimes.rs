@@ -293,3 +293,36 @@ fn loss_delays_no_floor_for_good() {
     net.run_for(2 * HOUR);
     assert!((0..6).all(|node| net.node(node).unwrap().entries_used().0 == 0));
 }
+
+#[test]
+fn elements_of_a_set_live_as_long_as_they_were_last_added_for() {
+    for seed in 1..4 {
+        let mut net = swarm(seed, 8, &Config::lan("sets"), 200_000);
+        net.set_faults(Faults { loss_ppm: 200_000, ..Faults::default() });
+        let add = |net: &mut Network, node: usize, element: &[u8], ttl: Option<Duration>| {
+            net.with(node, |node, now| match ttl {
+                Some(ttl) => node.set_add_for(now, b"set", element, ttl),
+                None => node.set_add(now, b"set", element),
+            })
+            .unwrap();
+        };
+        add(&mut net, 0, b"short", Some(5 * SECOND));
+        add(&mut net, 1, b"renewed", Some(5 * SECOND));
+        add(&mut net, 2, b"ever", None);
+        let held = |net: &Network, node: usize| {
+            let mut held: Vec<_> = net.node(node).unwrap().set_members(b"set").map(<[u8]>::to_vec).collect();
+            held.sort();
+            held
+        };
+        let all = |net: &Network, expected: &[&[u8]]| (0..8).all(|node| held(net, node) == expected);
+        assert!(net.run_to(4 * SECOND, |net| all(net, &[b"ever", b"renewed", b"short"])), "seed {seed}");
+        add(&mut net, 3, b"renewed", Some(3_600 * SECOND));
+        net.run_for(8 * SECOND);
+        assert!(all(&net, &[b"ever", b"renewed"]), "seed {seed}");
+        net.run_for(60 * SECOND);
+        assert!(all(&net, &[b"ever", b"renewed"]) && net.roots_agree(), "seed {seed}");
+    }
+    let mut net = swarm(1, 2, &Config::lan("sets"), 0);
+    let zero = net.with(0, |node, now| node.set_add_for(now, b"set", b"x", Duration::ZERO));
+    assert!(matches!(zero, Err(PutError::Ttl { .. })), "{zero:?}");
+}

@@ -28,3 +28,4 @@ mod sim_table;
 mod sim_unrest;
 mod spreading;
 mod tidy;
+mod topics;

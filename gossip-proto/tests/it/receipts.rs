@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gossip_proto::sim::{Faults, Network, Setup};
-use gossip_proto::{Config, Holders, Instant, Kind, PutOptions, Receipt, ReceiptError};
+use gossip_proto::{Config, Holders, Instant, Kind, Node, PutOptions, Receipt, ReceiptError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -113,4 +113,77 @@ fn a_closed_receipt_costs_nothing() {
     net.run_for(60 * SECOND);
     let idle = (sent(&net) - before) / 60;
     assert!(idle < 60, "{idle} B per second");
+}
+
+/// What a node does in a test.
+type Does = fn(&mut Node<'_>, Instant);
+
+/// Values that join hardly ever are the same on two nodes while others write them.
+#[test]
+fn values_that_join_are_confirmed_while_others_join_theirs() {
+    let put = |node: &mut Node<'_>, now, value: u64, kind| {
+        node.put(now, b"k", &value.to_be_bytes(), PutOptions::new().kind(kind)).unwrap();
+    };
+    let opens = |node: &mut Node<'_>, now, kind| match kind {
+        Kind::Max => {
+            put(node, now, 1 << 40, kind);
+            node.open_receipt(now, b"k").unwrap()
+        }
+        Kind::Counter => {
+            node.counter_add(now, b"k", 7).unwrap();
+            node.open_part_receipt(now, b"k", kind, b"").unwrap()
+        }
+        _ => {
+            node.set_add(now, b"k", b"seven").unwrap();
+            node.open_part_receipt(now, b"k", kind, b"seven").unwrap()
+        }
+    };
+    let others: [(Kind, Does); 3] = [
+        (Kind::Max, |node, now| {
+            let value = (1 << 41) + now.as_micros();
+            node.put(now, b"k", &value.to_be_bytes(), PutOptions::new().kind(Kind::Max)).unwrap();
+        }),
+        (Kind::Counter, |node, now| node.counter_add(now, b"k", 1).unwrap()),
+        (Kind::Set, |node, now| node.set_add(now, b"k", &(now.as_micros() % 16).to_le_bytes()).unwrap()),
+    ];
+    let has = |node: &Node<'_>, kind| match kind {
+        Kind::Max => node.get(b"k").is_some_and(|entry| entry.value() >= &(1u64 << 40).to_be_bytes()[..]),
+        Kind::Counter => node.scan(b"k").any(|part| part.count() >= 7),
+        _ => node.set_contains(b"k", b"seven"),
+    };
+    for (kind, writes) in others {
+        for (seed, loss) in [(1, 0), (2, 20), (3, 40)] {
+            let mut net = swarm(seed, 16);
+            net.set_faults(Faults { loss_ppm: loss * 10_000, ..Faults::default() });
+            let (begun, mut count) = (net.now(), 0);
+            let receipt = net.with(3, |node, now| opens(node, now, kind));
+            let all = net.run_to(60 * SECOND, |net| {
+                if net.now() > begun + count * SECOND / 1000 {
+                    count += 1;
+                    // The one that waits writes, too.
+                    net.with(count as usize % 16, |node, now| writes(node, now));
+                }
+                let said = holders(net, 3, receipt).confirmed;
+                // A counter's part is that of the one that waits, which goes on counting: what it began with is 7.
+                let held = (0..16).filter(|&node| net.with(node, |node, _| has(node, kind))).count();
+                assert!(said <= held, "{kind:?}, seed {seed}: {said} confirmed, {held} hold it");
+                said == 16
+            });
+            let took = net.now() - begun;
+            assert!(all, "{kind:?}, seed {seed}, {loss} % loss: {:?}", holders(&mut net, 3, receipt));
+            assert!(took <= if loss == 0 { 2 * SECOND } else { 10 * SECOND }, "{kind:?}, seed {seed}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_value_that_joins_is_confirmed() {
+    let mut net = swarm(1, 8);
+    let long = vec![7; 1_270];
+    let receipt = net.with(0, |node, now| {
+        node.put(now, b"k", &long, PutOptions::new().kind(Kind::Max)).unwrap();
+        node.open_receipt(now, b"k").unwrap()
+    });
+    assert!(net.run_to(10 * SECOND, |net| holders(net, 0, receipt).is_all()), "{:?}", holders(&mut net, 0, receipt));
+    assert!(net.with(0, |node, now| node.open_part_receipt(now, b"k", Kind::Counter, b"")).is_err());
 }

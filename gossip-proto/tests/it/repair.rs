@@ -70,8 +70,9 @@ fn both_ways_end_alike_in_datagrams_of_any_length() {
 #[test]
 fn too_many_differences_are_left_to_digests() {
     let bytes = |repair| {
-        let report = repaired(&spec(repair, 1_000, 6_000, 3));
-        report.repair_bytes.unwrap()
+        // Of a single run either may take a third more or less, as the sessions of both sides meet.
+        let reports = (3..7).map(|seed| repaired(&spec(repair, 1_000, 6_000, seed)));
+        reports.map(|report| report.repair_bytes.unwrap()).sum::<u64>()
     };
     let (merkle, sketch) = (bytes(Repair::Merkle), bytes(Repair::Sketch));
     assert!(sketch <= merkle + merkle / 4 + 2_000, "{sketch} B by sketches, {merkle} B by digests");

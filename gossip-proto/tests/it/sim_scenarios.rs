@@ -102,3 +102,25 @@ fn skew() {
         assert!(report.converged_s < Some(10.0) && report.refused_stamps > Some(0), "{report:?}");
     }
 }
+
+/// No datagram is longer than the buffer that it is written to, in any scenario; `MTUS=128,129,… NODES=16 cargo test --release -p
+/// gossip-proto --features sim --test it no_datagram_is_longer -- --nocapture` sweeps further, and prints.
+#[test]
+fn no_datagram_is_longer_than_its_buffer() {
+    let number = |text: &str| text.parse().expect("a number");
+    let mtus: Vec<u16> = std::env::var("MTUS").map_or(vec![128, 333], |mtus| mtus.split(',').map(number).collect());
+    let nodes = std::env::var("NODES").map_or(8, |nodes| number(&nodes).into());
+    for mtu in mtus {
+        for scenario in Scenario::ALL {
+            let mut spec = Spec::new(scenario).nodes(nodes).loss_ppm(50_000);
+            (spec.mtu, spec.seconds, spec.repetitions, spec.joiners) = (Some(mtu), Some(20), 1, 8);
+            (spec.keys, spec.value_len, spec.members) = (500, 0, (scenario == Scenario::View).then_some(6));
+            if scenario == Scenario::Repair {
+                spec.nodes = 2;
+            }
+            let report = run(&spec, &mut |_| ());
+            assert!((1..=mtu.into()).contains(&report.datagram_len_max), "{}: {report:?}", spec.command());
+            println!("{mtu} {scenario}: longest {}, converged {}", report.datagram_len_max, report.converged);
+        }
+    }
+}

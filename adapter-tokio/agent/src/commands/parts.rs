@@ -32,7 +32,7 @@ pub(super) async fn element(
     verb: &str,
     key: &str,
     element: &str,
-    wait: Option<Wait>,
+    (ttl_ms, wait): (Option<u64>, Option<Wait>),
     remote: &Remote,
     json: bool,
 ) -> Result<()> {
@@ -44,7 +44,7 @@ pub(super) async fn element(
             return Err(Failure::new(Code::Usage, message, "quote JSON that has spaces; see `gossip set --help`"));
         }
     };
-    let body = api::Element { key: key.to_owned(), element: parse(element)?, wait };
+    let body = api::Element { key: key.to_owned(), element: parse(element)?, ttl_ms, wait };
     let answer: api::ElementDone = client(remote).post_within(path, &body, wait).await?;
     let words =
         |answer: &api::ElementDone| format!("{} {done} {key}{}", answer.element, output::holders(answer.holders));

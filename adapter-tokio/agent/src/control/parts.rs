@@ -4,6 +4,7 @@
 //! which are not theirs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -30,12 +31,14 @@ pub(super) async fn counter_add(State(control): State<Control>, body: Body) -> A
     let api::CounterAdd { key, by, wait } = parse(body).await?;
     check_path(&key)?;
     let waiting = control.waiting(wait)?;
-    let (value, names) = control.handle.with(|node, now| {
+    let (value, names, receipt) = control.handle.with(|node, now| {
         node.counter_add(now, key.as_bytes(), by).map_err(|error| refused(&key, 0, error))?;
-        Ok::<_, Failure>((node.counter(key.as_bytes()).unwrap_or_default(), counted(node, key.as_bytes())))
+        let receipt = waiting.watch_part(node, now, (Kind::Counter, key.as_bytes(), b""));
+        Ok::<_, Failure>((node.counter(key.as_bytes()).unwrap_or_default(), counted(node, key.as_bytes()), receipt))
     })?;
+    let receipt = control.receipt(receipt);
     control.keeper.kept(names).await?;
-    let holders = waiting.agreed().await?;
+    let holders = waiting.held(&receipt).await?;
     Ok(Json(api::Counter { key, value, holders }))
 }
 
@@ -65,27 +68,38 @@ pub(super) async fn elements(
 }
 
 pub(super) async fn element_add(State(control): State<Control>, body: Body) -> Answer<api::ElementDone> {
-    let api::Element { key, element, wait } = parse(body).await?;
+    let api::Element { key, element, ttl_ms, wait } = parse(body).await?;
     let bytes = bytes_of(&key, &element)?;
     let waiting = control.waiting(wait)?;
-    let added = control.handle.with(|node, now| node.set_add(now, key.as_bytes(), &bytes));
-    added.map_err(|error| refused_element(&key, bytes.len(), error))?;
+    let added = control.handle.with(|node, now| {
+        match ttl_ms.map(Duration::from_millis) {
+            Some(ttl) => node.set_add_for(now, key.as_bytes(), &bytes, ttl)?,
+            None => node.set_add(now, key.as_bytes(), &bytes)?,
+        }
+        Ok(waiting.watch_part(node, now, (Kind::Set, key.as_bytes(), &bytes)))
+    });
+    let receipt = control.receipt(added.map_err(|error| refused_element(&key, bytes.len(), error))?);
     control.keeper.kept(vec![Name::new(Kind::Set, key.as_bytes(), &bytes)]).await?;
-    let holders = waiting.agreed().await?;
+    let holders = waiting.held(&receipt).await?;
     Ok(Json(api::ElementDone { key, element, holders }))
 }
 
 pub(super) async fn element_remove(State(control): State<Control>, body: Body) -> Answer<api::ElementDone> {
-    let api::Element { key, element, wait } = parse(body).await?;
+    let api::Element { key, element, ttl_ms, wait } = parse(body).await?;
+    if ttl_ms.is_some() {
+        let hint = "a lifetime is of what is added: `gossip set add KEY JSON --ttl 5s`";
+        return Err(Failure::new(Code::Usage, "what is removed has no lifetime", hint));
+    }
     let bytes = bytes_of(&key, &element)?;
     let waiting = control.waiting(wait)?;
-    match control.handle.with(|node, now| node.set_remove(now, key.as_bytes(), &bytes)) {
-        Ok(true) => {}
-        Ok(false) => return Err(missing(&format!("element {element} in a set"), &key)),
-        Err(error) => return Err(refused_element(&key, bytes.len(), error)),
-    }
+    let receipt = control.handle.with(|node, now| match node.set_remove(now, key.as_bytes(), &bytes) {
+        Ok(true) => Ok(waiting.watch_part(node, now, (Kind::Set, key.as_bytes(), &bytes))),
+        Ok(false) => Err(missing(&format!("element {element} in a set"), &key)),
+        Err(error) => Err(refused_element(&key, bytes.len(), error)),
+    })?;
+    let receipt = control.receipt(receipt);
     control.keeper.kept(vec![Name::new(Kind::Set, key.as_bytes(), &bytes)]).await?;
-    let holders = waiting.agreed().await?;
+    let holders = waiting.held(&receipt).await?;
     Ok(Json(api::ElementDone { key, element, holders }))
 }
 

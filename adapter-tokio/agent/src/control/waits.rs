@@ -1,12 +1,12 @@
 //! Waits until others hold a write.
 //!
 //! Knows: receipts, and that members that agree hold all that this agent holds. Does not know: what was written.
-//! Full: at most [`WATCHERS_MAX`](crate::api::WATCHERS_MAX) waits and streams; when all receipts of the node are open, or
-//! it gives none (counters, sets, `max`, `min`), agreement is waited for, which implies it.
+//! Full: at most [`WATCHERS_MAX`](crate::api::WATCHERS_MAX) waits and streams; when all receipts of the node are open, and
+//! for the deletion of a counter, which writes upon many parts, agreement is waited for, which implies it.
 
 use std::time::Duration;
 
-use gossip_proto::{Instant, Node, Receipt};
+use gossip_proto::{Instant, Kind, Node, Receipt};
 use gossip_tokio::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time;
@@ -42,6 +42,16 @@ impl Waiting {
     /// Watches what was just written, if it is waited for and can be watched.
     pub(super) fn watch(&self, node: &mut Node<'_>, now: Instant, key: &[u8]) -> Option<Receipt> {
         self.0.as_ref().and_then(|_| node.open_receipt(now, key).ok())
+    }
+
+    /// The same of an element of a set, or, with an empty part, of what was added to a counter.
+    pub(super) fn watch_part(
+        &self,
+        node: &mut Node<'_>,
+        now: Instant,
+        (kind, key, part): (Kind, &[u8], &[u8]),
+    ) -> Option<Receipt> {
+        self.0.as_ref().and_then(|_| node.open_part_receipt(now, key, kind, part).ok())
     }
 
     /// Waits until enough members hold what is watched.

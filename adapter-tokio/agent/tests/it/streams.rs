@@ -20,7 +20,7 @@ impl Stream {
         stream
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.1.lock().unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

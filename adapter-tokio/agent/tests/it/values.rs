@@ -23,8 +23,19 @@ fn what_has_a_lifetime_expires_everywhere_and_is_told() {
     });
     agents.iter().for_each(|agent| until("no such entry", || agent.run(&["get", "t/short"]).exit == 3));
     assert_eq!(agents[1].json(&["get", "t/long"])["value"], 2);
-    let (exit, error) = agents[0].error(&["set", "t/none", "1", "--ttl", "0s"]);
-    assert_eq!((exit, &error["code"]), (2, &json!("usage")), "{error}");
+    agents[0].json(&["set", "add", "t/set", "1", "--ttl", "2s"]);
+    agents[0].json(&["set", "add", "t/set", "2"]);
+    let elements = |agent: &Agent| agent.json(&["elements", "t/set"])["elements"].clone();
+    agents.iter().for_each(|agent| until("both", || elements(agent) == json!([1, 2])));
+    agents.iter().for_each(|agent| until("one is over", || elements(agent) == json!([2])));
+    for wrong in [
+        &["set", "t/none", "1", "--ttl", "0s"][..],
+        &["set", "t/max", "1", "--kind", "max", "--ttl", "5s"],
+        &["set", "remove", "t/set", "2", "--ttl", "5s"],
+    ] {
+        let (exit, error) = agents[0].error(wrong);
+        assert_eq!((exit, &error["code"]), (2, &json!("usage")), "{error}");
+    }
 }
 
 #[test]
@@ -67,10 +78,13 @@ fn a_write_waits_for_its_holders() {
     for agent in &agents[1..] {
         assert_eq!(agent.json(&["get", "k"])["value"], 1, "who confirmed has it");
     }
-    // What gives no receipt is waited for too.
+    // Parts of a counter and elements of a set are waited for too, and what is deleted of many parts.
     assert_eq!(holders(&["counter", "add", "c", "1"]), everybody);
     assert_eq!(agents[2].json(&["counter", "get", "c"])["value"], 1);
     assert_eq!(holders(&["set", "add", "s", "1"]), everybody);
+    assert_eq!(holders(&["set", "remove", "s", "1"]), everybody);
+    assert_eq!(holders(&["counter", "add", "gone", "1"]), everybody);
+    assert_eq!(holders(&["counter", "delete", "gone"]), everybody);
     assert_eq!(holders(&["set", "top", "1", "--kind", "max"]), everybody);
     assert_eq!(holders(&["delete", "k"]), everybody);
     assert!(agents[1..].iter().all(|agent| agent.run(&["get", "k"]).exit == 3));

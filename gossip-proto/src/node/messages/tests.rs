@@ -3,7 +3,7 @@
 use std::vec;
 use std::vec::Vec;
 
-use crate::wire::{Envelope, Header, Message, Missing, Publication, WindowItem, Writer, close, open};
+use crate::wire::{Bits, Envelope, Header, Message, Missing, Publication, WindowItem, Writer, close, open};
 use crate::{Addr, Config, Event, Instant, Node, NodeId, PublishOptions, Seed, Storage};
 
 const LIAR: NodeId = NodeId(9);
@@ -108,12 +108,20 @@ fn what_is_called_over_is_taken_when_it_comes() {
     let mut node = node(64);
     let now = Instant::ZERO;
     let until = ((WALL + 60_000_000) / 16_000_000) as u32;
-    let lie = WindowItem { origin: TRUE_ORIGIN, base: 0, seen: u64::MAX, held: 0, until, settled: true };
+    let lie = WindowItem {
+        topic: node.store.topic_hash(b"t"),
+        origin: TRUE_ORIGIN,
+        base: 0,
+        seen: Bits::of(u64::MAX),
+        gone: Bits::of(u64::MAX),
+        until,
+        settled: true,
+    };
     hear(&mut node, now, &[Message::Window(lie)]);
     hear(&mut node, now, &[publication(TRUE_ORIGIN, 3, WALL)]);
     assert_eq!(told(&mut node), [(TRUE_ORIGIN, 3)]);
     // And what it says is there is asked for once, not for ever.
-    let lie = WindowItem { held: u64::MAX, ..lie };
+    let lie = WindowItem { gone: Bits::of(0), ..lie };
     hear(&mut node, now, &[Message::Copies, Message::Window(lie)]);
     assert_eq!(asked(&sent(&mut node, now)), 63);
     let mut later = now;
@@ -134,7 +142,8 @@ fn windows_and_stamps_out_of_all_bounds_are_refused() {
     let long = Publication { origin: 1, sequence: 0, stamp: WALL, ttl: u32::MAX, urgent: true, topic: b"", bytes: b"" };
     hear(&mut node, now, &[Message::Publication(long)]);
     for until in [0, 1, u32::MAX, ((WALL + 30 * 3_600_000_000) / 16_000_000) as u32] {
-        let item = WindowItem { origin: 5, base: 0, seen: 7, held: 7, until, settled: true };
+        let item =
+            WindowItem { topic: 1, origin: 5, base: 0, seen: Bits::of(7), gone: Bits::of(0), until, settled: true };
         hear(&mut node, now, &[Message::Window(item)]);
     }
     assert_eq!((told(&mut node).len(), node.entries_used().0), (0, 0), "{:?}", node.stats());
@@ -190,4 +199,91 @@ fn forged_origins_leave_room_for_entries() {
         sent(&mut node, later);
     }
     assert_eq!((node.messages_used().0, node.entries_used().0), (0, 32));
+}
+
+/// Lets time pass until then, and hears what was missed.
+fn missed(node: &mut Node<'_>, seconds: u64) -> u32 {
+    let (mut later, mut missed) = (Instant::ZERO, 0);
+    while later < Instant::from_millis(seconds * 1_000) {
+        later = node.poll_timeout().unwrap().max(later);
+        node.handle_timeout(later);
+        sent(node, later);
+        while let Some(event) = node.poll_event() {
+            missed += if let Event::Missed { count, .. } = event { count } else { 0 };
+        }
+    }
+    missed
+}
+
+/// What follows a window at once in its topic says that it was full, and nothing else does.
+#[test]
+fn a_window_that_is_followed_at_once_was_full() {
+    let in_topic = |topic, sequence| {
+        let (stamp, ttl, urgent) = (WALL, 60_000, false);
+        Message::Publication(Publication { origin: TRUE_ORIGIN, sequence, stamp, ttl, urgent, topic, bytes: b"b" })
+    };
+    for (topic, next, expected) in [(b"t", 64, 63), (b"t", 128, 0), (b"u", 64, 0)] {
+        let mut node = node(64);
+        hear(&mut node, Instant::ZERO, &[in_topic(b"t", 0), in_topic(topic, next)]);
+        assert_eq!(told(&mut node).len(), 2);
+        assert_eq!(missed(&mut node, 200), expected, "{next} of {topic:?}");
+    }
+    // As numbers are given out: at once behind a window that is full, else one further on.
+    let mut node = node(1_024);
+    let mut publish = |now, topic: &[u8], count: u32| {
+        let options = PublishOptions::new().ttl(core::time::Duration::from_secs(60));
+        (0..count).map(|_| node.publish(now, topic, b"b", options).unwrap()).last().unwrap()
+    };
+    assert_eq!(publish(Instant::ZERO, b"t", 65), 64);
+    assert_eq!(publish(Instant::ZERO, b"u", 1), 192);
+    assert_eq!(publish(Instant::ZERO, b"t", 64), 256, "the next that is free");
+    assert_eq!(publish(Instant::ZERO, b"u", 63), 255);
+    assert_eq!(missed(&mut node, 200), 0);
+    let options = PublishOptions::new();
+    assert_eq!(node.publish(Instant::from_millis(200_000), b"t", b"b", options), Ok(384));
+}
+
+/// A topic is given up with messages in it of which the application was not told: it never is, unless the topic is wanted
+/// again; then it is, once, and of those that it was told of it is not.
+#[test]
+fn what_is_given_up_untold_may_come_again() {
+    let mut node = node(64);
+    let now = Instant::ZERO;
+    let all = [0, 1, 2].map(|sequence| publication(TRUE_ORIGIN, sequence, WALL));
+    hear(&mut node, now, &all[..2]);
+    assert!(matches!(node.poll_event(), Some(Event::Joined)));
+    assert!(matches!(node.poll_event(), Some(Event::Member { .. })));
+    assert!(matches!(node.poll_event(), Some(Event::Message { sequence: 0, .. })));
+    node.subscribe(now, [&b"u"[..]]).unwrap();
+    assert_eq!(told(&mut node), [], "from now on");
+    for _ in 0..4 {
+        node.handle_timeout(now);
+    }
+    assert_eq!((node.messages_used().0, told(&mut node)), (0, Vec::new()));
+    hear(&mut node, now, &all);
+    let until = ((WALL + 60_000_000) / 16_000_000) as u32;
+    let topic = node.store.topic_hash(b"t");
+    let window =
+        WindowItem { topic, origin: TRUE_ORIGIN, base: 0, seen: Bits::of(7), gone: Bits::of(0), until, settled: true };
+    hear(&mut node, now, &[Message::Window(window)]);
+    assert_eq!((told(&mut node), asked(&sent(&mut node, now))), (Vec::new(), 0));
+    assert_eq!(node.stats().entries_unwanted, 4);
+    node.subscribe(now, [&b"t"[..]]).unwrap();
+    hear(&mut node, now, &[Message::Copies, Message::Window(window)]);
+    assert_eq!(asked(&sent(&mut node, now)), 2, "what it was told of is not asked for");
+    hear(&mut node, now, &all);
+    assert_eq!(told(&mut node), [(TRUE_ORIGIN, 1), (TRUE_ORIGIN, 2)]);
+    assert_eq!(missed(&mut node, 200), 0);
+}
+
+/// Two origins that begin alike, in one topic: the second is refused and counted, until the window of the first is dropped.
+#[test]
+fn of_origins_that_begin_alike_one_is_heard() {
+    let mut node = node(64);
+    let twin = TRUE_ORIGIN ^ 1;
+    hear(&mut node, Instant::ZERO, &[publication(TRUE_ORIGIN, 0, WALL), publication(twin, 1, WALL)]);
+    assert_eq!((told(&mut node), node.stats().messages_full), (Vec::from([(TRUE_ORIGIN, 0)]), 1));
+    assert_eq!(missed(&mut node, 200), 0);
+    hear(&mut node, Instant::from_millis(200_000), &[publication(twin, 2, WALL + 200_000_000)]);
+    assert_eq!(told(&mut node), [(twin, 2)]);
 }

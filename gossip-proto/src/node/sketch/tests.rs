@@ -44,8 +44,8 @@ fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short]) -> Vec<u8> {
             table: Table::Entries,
             prefix,
             from: 0,
-            salt: rng.next() as u16,
-            present: 0b111,
+            salt: rng.next() as u8,
+            absent: !0b111,
             digests: &noise[..6],
         }),
         8 => Message::Sketch(Sketch::Have { topic, keys: Many::Held(&marks) }),
@@ -54,8 +54,8 @@ fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short]) -> Vec<u8> {
             table: Table::Entries,
             prefix,
             salt: 1,
-            last: nth.is_multiple_of(2),
-            digests: &noise,
+            answer: nth as u8 % 3,
+            digests: &noise[..6],
         }),
     };
     // It is called dead, since it does not answer pings, and says that it is not.

@@ -90,6 +90,7 @@ fn assemble(lab: &mut Lab<'_>) {
     (config.forget_after, config.floor_margin) = (FORGET_AFTER, FLOOR_MARGIN);
     for node in 0..nodes {
         let mut setup = Setup::new(config.clone()).capacity(nodes, lab.spec.entries, lab.spec.bytes);
+        setup.mtu = lab.spec.mtu.unwrap_or(setup.mtu);
         setup.wall_offset_micros = Some(lab.dice.between(0, 2 * SKEW) as i64 - SKEW as i64);
         setup.drift_ppm = lab.dice.between(0, 200) as i32 - 100;
         lab.net.add(setup);

@@ -29,15 +29,27 @@ pub(in crate::slab) fn each_seed(runs: u64, body: impl Fn(&mut Rng)) {
 /// The reference: slot and item by key.
 type Model = BTreeMap<Key, (usize, Option<Item>)>;
 
+impl Cells<'_> {
+    /// So many empty ones.
+    pub(crate) fn with_len(len: usize) -> Cells<'static> {
+        let (leaves, forks) = (std::vec![Leaf::EMPTY; len], std::vec![Fork::EMPTY; len]);
+        Cells::new(Slice::Lent(leaves.leak()), Slice::Lent(forks.leak()))
+    }
+
+    fn copied(&self) -> Vec<(Leaf, Fork)> {
+        self.leaves.iter().copied().zip(self.forks.iter().copied()).collect()
+    }
+}
+
 struct Bed {
     index: Index,
-    cells: Vec<Cell>,
+    cells: Cells<'static>,
     model: Model,
 }
 
 impl Bed {
     fn new(cells: usize) -> Self {
-        Self { index: Index::new(), cells: std::vec![Cell::default(); cells], model: Model::new() }
+        Self { index: Index::new(), cells: Cells::with_len(cells), model: Model::new() }
     }
 
     /// One random call, made of the index and of the model alike.
@@ -46,28 +58,28 @@ impl Bed {
         let held = self.model.iter().find(|(_, (slot, _))| *slot == ix).map(|(key, _)| *key);
         match (held, rng.below(3)) {
             (None, 0) => {
-                let before = self.cells.clone();
+                let before = self.cells.copied();
                 assert!(!self.index.remove(&mut self.cells, ix), "an empty cell is not in the index");
                 self.index.update(&mut self.cells, ix, any_item(rng));
                 assert_eq!(self.index.next(&self.cells, ix), None);
-                assert_eq!(self.cells, before);
+                assert_eq!(self.cells.copied(), before);
             }
             (None, _) => {
                 let (key, item) = (any_key(rng), any_item(rng));
                 let fresh = !self.model.contains_key(&key);
-                let before = self.cells.clone();
+                let before = self.cells.copied();
                 assert_eq!(self.index.insert(&mut self.cells, ix, key, item), fresh);
                 if fresh {
                     self.model.insert(key, (ix, item));
                 } else {
-                    assert_eq!(self.cells, before, "a refused insert changes nothing");
+                    assert_eq!(self.cells.copied(), before, "a refused insert changes nothing");
                 }
             }
             (Some(key), 0 | 1) => {
                 let item = any_item(rng);
-                let before = self.cells.clone();
+                let before = self.cells.copied();
                 assert!(!self.index.insert(&mut self.cells, ix, any_key(rng), item), "the slot is in already");
-                assert_eq!(self.cells, before);
+                assert_eq!(self.cells.copied(), before);
                 self.index.update(&mut self.cells, ix, item);
                 self.model.insert(key, (ix, item));
             }
@@ -103,34 +115,31 @@ impl Bed {
         assert_eq!(forks.len(), leaves.len().saturating_sub(1));
         forks.sort_unstable();
         forks.windows(2).for_each(|two| assert_ne!(two[0], two[1], "a cell hosts two forks"));
-        for (ix, cell) in cells.iter().enumerate() {
+        for (ix, (leaf, fork)) in cells.copied().into_iter().enumerate() {
             if !leaves.contains(&ix) {
-                assert_eq!(*cell, Cell::default(), "an empty cell is all-zero");
+                assert_eq!((leaf, fork), (Leaf::EMPTY, Fork::EMPTY), "an empty cell is all-zero");
             } else if !forks.contains(&ix) {
-                assert_eq!((cell.fork, cell.children, cell.below), (0, [0; 2], Below::EMPTY), "a fork nobody links to");
+                assert_eq!((fork.fork, fork.children, leaf.below), (0, [0; 2], Below::EMPTY), "a fork nobody links to");
             }
         }
     }
 
     /// Collects the leaves below a spot, in order, and the forks; checks each fork on the way.
     fn walk(&self, (at, above): Spot, forks: &mut Vec<usize>) -> Vec<usize> {
-        let cell = &self.cells[at];
-        if cell.fork <= above {
-            return std::vec![at];
-        }
+        let Some(fork) = inner(&self.cells, at, above) else { return std::vec![at] };
         forks.push(at);
-        let bit = cell.fork - 1;
+        let bit = fork.fork - 1;
         let mut leaves = Vec::new();
         for side in [0, 1] {
-            let below = self.walk((cell.child(side), cell.fork), forks);
-            assert!(below.iter().all(|&leaf| self.cells[leaf].key.bit(bit) == side), "a leaf on the wrong side");
+            let below = self.walk((fork.child(side), fork.fork), forks);
+            assert!(below.iter().all(|&leaf| self.cells.key(leaf).bit(bit) == side), "a leaf on the wrong side");
             leaves.extend(below);
         }
-        let prefix = Prefix::of(cell.key, bit);
+        let prefix = Prefix::of(self.cells.key(at), bit);
         assert!(leaves.contains(&at), "a fork lives in the cell of a leaf below it");
-        assert!(leaves.iter().all(|&leaf| prefix.contains(self.cells[leaf].key)), "a leaf under the wrong prefix");
-        let sum = leaves.iter().fold(Sum::default(), |sum, &leaf| sum + self.cells[leaf].weight());
-        assert_eq!(cell.below, Below::of(sum));
+        assert!(leaves.iter().all(|&leaf| prefix.contains(self.cells.key(leaf))), "a leaf under the wrong prefix");
+        let sum = leaves.iter().fold(Sum::default(), |sum, &leaf| sum + self.cells.weight(leaf));
+        assert_eq!(self.cells.leaves[at].below, Below::of(sum));
         leaves
     }
 
@@ -147,7 +156,7 @@ impl Bed {
         }
         assert_eq!(at, None);
         assert_eq!(index.last(cells), self.model.last_key_value().map(|(_, (ix, _))| *ix));
-        assert_eq!(index.root(cells), self.sum(Prefix::ROOT));
+        assert_eq!(index.root(), self.sum(Prefix::ROOT));
     }
 
     fn check_near(&self, key: Key) {
@@ -238,9 +247,9 @@ fn fills_up_and_empties_to_zero() {
             assert!(bed.index.remove(&mut bed.cells, ix));
             assert!(!bed.index.remove(&mut bed.cells, ix), "gone already");
         }
-        assert_eq!(bed.cells, Bed::new(97).cells);
+        assert_eq!(bed.cells.copied(), Bed::new(97).cells.copied());
         assert_eq!((bed.index.ceiling(&bed.cells, Key::default()), bed.index.last(&bed.cells)), (None, None));
-        assert_eq!(bed.index.root(&bed.cells), Sum::default());
+        assert_eq!(bed.index.root(), Sum::default());
     });
 }
 
@@ -268,9 +277,9 @@ fn survives_corrupted_cells() {
         let mut bed = Bed::new(24);
         (0..100).for_each(|_| bed.step(rng));
         for _ in 0..8 {
-            let cell = &mut bed.cells[rng.below(24) as usize];
-            cell.children = [rng.below(40) as Ix, rng.below(40) as Ix];
-            cell.fork = rng.next() as u8;
+            let fork = &mut bed.cells.forks[rng.below(24) as usize];
+            fork.children = [rng.below(40) as Ix, rng.below(40) as Ix];
+            fork.fork = rng.next() as u8;
         }
         bed.index.root = rng.below(40) as Ix;
         for _ in 0..100 {
@@ -280,7 +289,7 @@ fn survives_corrupted_cells() {
                 0 => _ = index.insert(cells, ix, key, item),
                 1 => _ = index.remove(cells, ix),
                 2 => index.update(cells, ix, item),
-                _ => _ = (index.ceiling(cells, key), index.next(cells, ix), index.last(cells), index.root(cells)),
+                _ => _ = (index.ceiling(cells, key), index.next(cells, ix), index.last(cells), index.root()),
             }
             let prefix = Prefix::of(key, rng.below(97) as u8);
             _ = (index.get(cells, key), index.sum(cells, prefix), index.children(cells, prefix));

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::{CEILING_MAX, TOPICS_MAX};
 use crate::rng::{Rng, Seed};
-use crate::slab::index::{Cell, Index, Item, Key, Prefix, Sum};
+use crate::slab::index::{Cells, Index, Item, Key, Prefix, Sum};
 
 type Scope = super::Scope;
 
@@ -32,7 +32,7 @@ fn said(bytes: &[u8]) -> Scope {
 #[test]
 fn sums_and_steps_are_those_of_the_set() {
     let mut rng = Rng::new(&Seed::new([3; 32]));
-    let (mut index, mut cells) = (Index::new(), [Cell::EMPTY; 300]);
+    let (mut index, mut cells) = (Index::new(), Cells::with_len(300));
     let mut all = Vec::new();
     for ix in 0..cells.len() {
         let item = Item::from_bytes(core::array::from_fn(|_| rng.next() as u8));

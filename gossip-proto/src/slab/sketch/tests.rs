@@ -150,3 +150,26 @@ fn cells_it_takes() {
         );
     }
 }
+
+/// A total tells one difference of any sort, and nothing when there are more.
+#[test]
+fn a_total_tells_one_difference() {
+    let mut rng = Rng::new(&Seed::new([9; 32]));
+    let (mut ours, mut theirs, mut wrong) = (Total::default(), Total::default(), 0);
+    for n in 0..3_000 {
+        let (common, a, b) = (key(&mut rng), item(&mut rng), item(&mut rng));
+        ours.change(common, None, Some(a));
+        theirs.change(common, None, Some(a));
+        assert_eq!(ours.single(theirs), None);
+        let other = Key::new(rng.next() % 3, rng.secret());
+        let (one, two) = ((n % 3 != 1).then_some(a), (n % 3 != 0).then_some(b));
+        ours.change(other, None, one);
+        theirs.change(other, None, two);
+        assert_eq!(ours.single(theirs), Some(Short::of(other)));
+        // Of two differences one in 2^8 or so looks like one: what comes of that is an entry too many.
+        ours.change(Key::new(7, rng.secret()), None, Some(b));
+        wrong += usize::from(ours.single(theirs).is_some());
+        (ours, theirs) = (Total::default(), Total::default());
+    }
+    assert!(wrong < 30, "{wrong} of 3000");
+}
