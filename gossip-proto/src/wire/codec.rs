@@ -39,13 +39,12 @@ trait Fixed: Sized {
 }
 
 /// What is at the front of some bytes, and the bytes behind it; `None` if it is not all there, or is not well formed.
-pub(super) fn read<'d, T: Field<'d>>(bytes: &'d [u8]) -> Option<(T, &'d [u8])> {
-    let mut from = Reader { rest: bytes, failed: false };
-    let field = from.get();
-    (!from.failed).then_some((field, from.rest))
+pub(super) fn read<'d, T: Field<'d>>(mut bytes: &'d [u8]) -> Option<(T, &'d [u8])> {
+    let field = take(&mut bytes)?;
+    Some((field, bytes))
 }
 
-/// The same of bytes that it is taken off.
+/// The same, which is taken off the bytes: what is large is not moved.
 pub(super) fn take<'d, T: Field<'d>>(bytes: &mut &'d [u8]) -> Option<T> {
     let mut from = Reader { rest: bytes, failed: false };
     let field = from.get();
