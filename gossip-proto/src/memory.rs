@@ -70,6 +70,8 @@ pub struct Storage<'a> {
     pub(crate) theirs: Slice<'a, sketch::Cell>,
     pub(crate) work: Slice<'a, sketch::Cell>,
     pub(crate) found: Slice<'a, u64>,
+    /// Where a comparison by digests has come to, or nothing.
+    pub(crate) open: Slice<'a, u64>,
     /// Room to catch up in, or nothing.
     pub(crate) lanes: Slice<'a, Lane>,
 }
@@ -123,6 +125,7 @@ impl<'a, const M: usize, const E: usize, const B: usize> From<&'a mut Memory<M, 
             theirs: Slice::Lent(&mut []),
             work: Slice::Lent(&mut []),
             found: Slice::Lent(&mut []),
+            open: Slice::Lent(&mut []),
             lanes: Slice::Lent(&mut []),
         }
     }
@@ -133,8 +136,8 @@ impl Storage<'static> {
     /// Tables on the heap for this many members and entries, and this many bytes of keys, values and tags. They never
     /// grow: the node allocates nothing after this.
     ///
-    /// With room for 512 entries or more come 64 KiB for sketches, by which
-    /// [`Repair::Sketch`](crate::Repair::Sketch) compares, and, with feature `catchup`, 2 KiB to catch up in; fewer entries,
+    /// With room for 512 entries or more come 80 KiB to compare in, by sketches
+    /// if it is [`Repair::Sketch`](crate::Repair::Sketch), and, with feature `catchup`, 2 KiB to catch up in; fewer entries,
     /// and lent memory, are compared by digests.
     #[must_use]
     pub fn with_capacity(members: usize, entries: usize, bytes: usize) -> Self {
@@ -153,6 +156,7 @@ impl Storage<'static> {
             theirs: boxed(0, 0),
             work: boxed(0, 0),
             found: boxed(0, 0),
+            open: boxed(0, 0),
             lanes: boxed(Lane::EMPTY, if entries >= SKETCH_ENTRIES_MIN && LANES_POSSIBLE { LANES } else { 0 }),
         };
         if entries >= SKETCH_ENTRIES_MIN { storage.sketched() } else { storage }
@@ -160,7 +164,7 @@ impl Storage<'static> {
 
     /// With sketches.
     pub(crate) fn sketched(mut self) -> Self {
-        for cells in [&mut self.sketch, &mut self.theirs, &mut self.work, &mut self.found] {
+        for cells in [&mut self.sketch, &mut self.theirs, &mut self.work, &mut self.found, &mut self.open] {
             *cells = Slice::Owned(alloc::vec![0; sketch::CELLS].into_boxed_slice());
         }
         self

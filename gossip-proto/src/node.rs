@@ -39,7 +39,7 @@ use crate::membership::{
     CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
 use crate::memory::Storage;
-use crate::repair::{Exchange, FIRST_MAX, Lanes, Pulls, Receipts, Replies, Session, TABLES};
+use crate::repair::{Exchange, FIRST_MAX, Lanes, Open, Pulls, Receipts, Replies, Session, TABLES};
 use crate::rng::{Rng, Seed};
 use crate::settings::Settings;
 use crate::slab::queue::Queue;
@@ -214,6 +214,7 @@ pub struct Node<'a> {
     lanes: Lanes<'a>,
     pulls: Pulls,
     exchange: Exchange<'a>,
+    open: Open<'a>,
     wanted: Wanted,
     skew: Skew,
     guests: Guests,
@@ -323,6 +324,7 @@ impl<'a> Node<'a> {
             theirs,
             work,
             found,
+            open,
             lanes,
         } = storage;
         let mut rng = Rng::new(seed);
@@ -359,6 +361,7 @@ impl<'a> Node<'a> {
             pulls: Pulls::default(),
             sessions: Session::ALL,
             exchange: Exchange::new(theirs, work, found),
+            open: Open::new(open),
             lanes: Lanes::new(lanes),
             first: heapless::Vec::new(),
             wanted: Wanted::default(),

@@ -3,7 +3,7 @@
 use super::Node;
 use super::input::Context;
 use super::sample::SAMPLE;
-use crate::repair::{Finding, Task};
+use crate::repair::{Finding, OPEN_POSSIBLE, Task};
 use crate::slab::SCARCE;
 use crate::slab::index::{Key, Prefix};
 use crate::time::Instant;
@@ -40,7 +40,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_digests(&mut self, context: &Context, theirs: &Digests<'_>) {
         let finding = self.tree(theirs.table, context.peer).compare_digests(theirs);
-        self.note_place(context, theirs.table, theirs.prefix, finding != Finding::Equal);
+        self.note_place(context, (theirs.table, theirs.prefix), finding, false);
         self.note_equal(context, theirs.table, finding == Finding::Equal && theirs.from == 0);
         match finding {
             Finding::Equal if theirs.from == 0 => {
@@ -63,7 +63,7 @@ impl Node<'_> {
     #[inline(never)]
     pub(super) fn take_items(&mut self, context: &Context, theirs: &Items<'_>) {
         let finding = self.tree(theirs.table, context.peer).compare_items(theirs);
-        self.note_place(context, theirs.table, theirs.prefix, finding != Finding::Equal);
+        self.note_place(context, (theirs.table, theirs.prefix), finding, theirs.answer > 0);
         match finding {
             Finding::Equal if theirs.prefix == Prefix::ROOT => {
                 self.owe(context.reply, theirs.table, Task::Root, Prefix::ROOT, 0);
@@ -149,6 +149,34 @@ impl Node<'_> {
             }
             session.take_turns(now, ix);
             session.begin(now, ix, delay);
+        }
+    }
+
+    /// Notes where a comparison that this node has begun has come to. What the other names as lacking is an answer, and no question
+    /// follows from it.
+    fn note_place(&mut self, context: &Context, (table, part): (Table, Prefix), finding: Finding, is_answer: bool) {
+        self.session_heard(context, table);
+        if finding == Finding::Equal || !self.compares_entries(context.peer, table) {
+            return;
+        }
+        self.open.came(part, !is_answer);
+        match finding {
+            Finding::Parts { closer, send } => self.open.parted(part, closer, send),
+            Finding::Items { lack, .. } if !is_answer => self.open.differs(part, lack > 0),
+            Finding::Widen(_) => self.open.differs(part, true),
+            Finding::Equal | Finding::Items { .. } => {}
+        }
+    }
+
+    /// Whether a member is the one whom this node asks about entries.
+    fn compares_entries(&mut self, peer: Option<usize>, table: Table) -> bool {
+        OPEN_POSSIBLE && table == Table::Entries && peer.is_some() && self.session(table).with() == peer
+    }
+
+    /// A copy of an entry has come.
+    pub(super) fn note_copy(&mut self, context: &Context, slot: usize) {
+        if self.compares_entries(context.peer, Table::Entries) {
+            self.open.came(Prefix::of(self.store.key_hash(slot), Key::BITS), false);
         }
     }
 

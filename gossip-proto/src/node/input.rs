@@ -285,6 +285,9 @@ impl Node<'_> {
             self.correct_key(context.now, kind, item.key);
         }
         let merged = self.store.merge(item)?;
+        if context.copies {
+            self.note_copy(context, merged.slot);
+        }
         self.stats.conflicts += Count::from(merged.conflict);
         self.stats.siblings_dropped += Count::from(merged.dropped_sibling);
         self.stats.tombstones_reissued += Count::from(merged.reissued);

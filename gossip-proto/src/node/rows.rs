@@ -3,7 +3,7 @@
 use super::Node;
 use super::output::Filling;
 use super::sample::SAMPLE;
-use crate::repair::{ITEMS_MAX, Row, Task};
+use crate::repair::{ITEMS_MAX, OPEN_POSSIBLE, Row, Task};
 use crate::slab::index::{Key, Prefix};
 use crate::stats::Count;
 use crate::wire::{Digests, Items, Message, Table};
@@ -76,7 +76,13 @@ impl Node<'_> {
                 filling.bare = true;
                 Some(0)
             }
-            Task::Sketch | Task::Cells { .. } | Task::More { .. } | Task::Chores | Task::Check { .. } | Task::Total => {
+            Task::Sketch
+            | Task::Cells { .. }
+            | Task::More { .. }
+            | Task::Chores
+            | Task::Check { .. }
+            | Task::AskTotal { .. }
+            | Task::Total => {
                 return self.fill_sketch(filling, row, limit);
             }
             Task::Begin { .. } | Task::Parts { .. } | Task::Fetch { .. } | Task::Run { .. } => {
@@ -88,7 +94,7 @@ impl Node<'_> {
                 let whole = Prefix::of(row.key(), row.from());
                 self.push_part(filling, (table, whole, Some(row.prefix())), self.salt() as u8, limit)
             }
-            Task::Open { at, said } => return self.fill_open(filling, row, (at, said), limit),
+            Task::Open { at, said, more } => return self.fill_open(filling, row, (at, said, more), limit),
             Task::Closer { parts, salt } => return self.fill_closer(filling, row, parts, salt, limit),
             Task::Missing(wanted) => self.push_missing(filling, row, wanted, limit),
             Task::Give { wanted, datagrams } => return self.fill_give(filling, row, wanted, datagrams, limit),
@@ -124,23 +130,30 @@ impl Node<'_> {
     }
 
     /// Asks about all parts that are known to differ.
-    fn fill_open(&self, filling: &mut Filling<'_>, row: Row, (mut at, said): (u16, u8), mut limit: usize) -> Rest {
-        if said > 0 && filling.twice {
+    fn fill_open(
+        &self,
+        filling: &mut Filling<'_>,
+        row: Row,
+        (mut at, said, more): (u16, bool, u8),
+        mut limit: usize,
+    ) -> Rest {
+        if !OPEN_POSSIBLE {
+            return Rest::Done;
+        }
+        if said && filling.twice {
             return Rest::More(row);
         }
-        while let Some(part) = self.exchange.part(at.into()) {
+        while let Some((number, part)) = self.open.part(at.into(), said) {
             let Some(used) = self.push_part(filling, (row.table(), part, None), self.salt() as u8, limit) else {
-                return Rest::More(row.to_do(Task::Open { at, said }));
+                return Rest::More(row.to_do(Task::Open { at, said, more }));
             };
             filling.twice = true;
             limit -= used;
-            at += 1;
+            at = number as u16 + 1;
         }
-        // Something of it was lost before: at 30 % loss each way, one of three comes and is answered in 87 of 100 cases.
-        if said + 1 >= TIMES || at > OFTEN_MAX {
-            Rest::Done
-        } else {
-            Rest::More(row.to_do(Task::Open { at: 0, said: said + 1 }))
+        match more.checked_sub(1) {
+            Some(more) => Rest::More(row.to_do(Task::Open { at: 0, said: true, more })),
+            None => Rest::Done,
         }
     }
 
@@ -265,8 +278,5 @@ pub(super) enum Rest {
 
 /// In one of so many quiet rounds the digest of the entries takes the place of that of the members.
 const ENTRIES_TURN: u16 = 8;
-/// How often it is asked at once about parts that differ, if they are no more than so many: some six datagrams full.
-const TIMES: u8 = 3;
-const OFTEN_MAX: u16 = 256;
 /// How many entries of one row are deleted here in one call: what is left is asked for again.
 const BURIED_MAX: u16 = 4096;

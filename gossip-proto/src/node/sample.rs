@@ -29,6 +29,7 @@ impl Node<'_> {
         // What was going on with the one before is over.
         self.pulls.forget(ix);
         self.exchange.forget(ix);
+        self.open.clear();
         Some(ix)
     }
 

@@ -23,38 +23,33 @@ impl Node<'_> {
         let theirs = self.members.get(ix).map_or(0, |slot| slot.root);
         // What was lost is more likely a part of the way than where it began.
         let go_on = table == Table::Entries && self.session(table).tries() <= GO_ON_TRIES;
-        if go_on && self.exchange.may_be_equal(self.root) {
+        if go_on && self.open.may_be_equal(self.root) {
             let at = self.now.plus(self.retry(ix) / 2);
             self.session(table).ask_more(at);
             return self.owe(Some(ix), table, Task::More { first: 0, end: 0 }, Prefix::ROOT, 0);
         }
-        if go_on && self.exchange.ask_again() {
-            return self.owe(Some(ix), table, Task::Open { at: 0, said: 0 }, Prefix::ROOT, 0);
+        if let Some(times) = if go_on { self.open.ask_again() } else { None } {
+            return self.owe(Some(ix), table, Task::Open { at: 0, said: false, more: times - 1 }, Prefix::ROOT, 0);
         }
         if !by_sketch || !self.exchange.is_hopeful() || !self.is_whole_with(ix) {
             return self.owe(Some(ix), table, Task::Digests, Prefix::ROOT, 0);
         }
-        match self.exchange.again((ix, theirs, self.root)) {
-            Again::Chores => return self.owe(Some(ix), table, Task::Chores, Prefix::ROOT, 0),
-            Again::Check => return self.owe(Some(ix), table, Task::Check { at: 0 }, Prefix::ROOT, 0),
+        let Self { exchange, store, .. } = self;
+        match exchange.again((ix, theirs, self.root), |key| store.weigh(key)) {
+            Again::Chores => return self.owe_chores(ix, Task::Chores),
+            Again::Check => return self.owe_chores(ix, Task::Check { at: 0, said: 0 }),
             Again::Compare => {}
         }
         // What was lost of the cells that were asked for, if any came.
         let (mut at, mut asked) = (0, false);
         while let Some((first, end)) = self.exchange.gap(at) {
             self.owe_cells(ix, Task::More { first, end }, first, true);
+            self.exchange.note_loss();
             (at, asked) = (end.into(), true);
         }
         if !asked {
-            self.owe(Some(ix), table, Task::Sketch, Prefix::ROOT, 0);
-        }
-    }
-
-    /// Notes where a comparison that this node has begun has come to.
-    pub(super) fn note_place(&mut self, context: &Context, table: Table, part: Prefix, differs: bool) {
-        self.session_heard(context, table);
-        if differs && table == Table::Entries && self.session(table).with() == context.peer {
-            self.exchange.differs(part);
+            let task = self.exchange.next_question();
+            self.owe(Some(ix), table, task, Prefix::ROOT, 0);
         }
     }
 
@@ -119,10 +114,9 @@ impl Node<'_> {
         if context.root == self.root || self.session(Table::Entries).with() != Some(peer) || !self.is_whole_with(peer) {
             return;
         }
-        if let Some(key) = self.store.total().single(theirs) {
-            let chore = if self.weigh(key) > 0 { Chore::Send(key) } else { Chore::Want(key) };
-            self.add_chore(peer, chore, false);
-        }
+        let Some(key) = self.store.total().single(theirs) else { return self.exchange.total_failed() };
+        let chore = if self.weigh(key) > 0 { Chore::Send(key) } else { Chore::Want(key) };
+        self.add_chore(peer, chore, self.exchange.is_losing());
     }
 
     fn answer_by_digests(&mut self, context: &Context, peer: usize) {
@@ -153,7 +147,7 @@ impl Node<'_> {
         };
         let difference = first.wrapping_sub(sketch::Cell::from_le_bytes(cell));
         match sketch::single(difference).map(|found| (found, self.weigh(found.key))) {
-            Some((found, ours)) if is_plausible(found, ours) && held.abs_diff(count) <= 1 => {
+            Some((found, ours)) if is_plausible(found, ours, 0) && held.abs_diff(count) <= 1 => {
                 for chore in chores(found, ours).into_iter().flatten() {
                     self.add_chore(peer, chore, false);
                 }
@@ -170,7 +164,10 @@ impl Node<'_> {
         let gathered = self.exchange.take(from, first.into(), end.into(), cells.iter(), ours, weigh);
         match gathered {
             Gathered::Waiting => {}
-            Gathered::Solved => self.owe(Some(peer), Table::Entries, Task::Chores, Prefix::ROOT, 0),
+            Gathered::Solved => {
+                self.open.clear();
+                self.owe_chores(peer, Task::Chores);
+            }
             Gathered::More(first, end) => self.owe_cells(peer, Task::More { first, end }, first, false),
             Gathered::Failed => {
                 self.stats.sketches_failed += 1;
@@ -226,6 +223,15 @@ impl Node<'_> {
         }
     }
 
+    /// Behind what was found, or is told again, goes the question for what was not.
+    fn owe_chores(&mut self, peer: usize, task: Task) {
+        self.owe(Some(peer), Table::Entries, task, Prefix::ROOT, 0);
+        let times = self.exchange.total_times(matches!(task, Task::Check { .. }));
+        if times > 0 {
+            self.owe(Some(peer), Table::Entries, Task::AskTotal { said: 0, times }, Prefix::ROOT, 0);
+        }
+    }
+
     /// Rows about different cells are different rows, and the same once again is one, too.
     fn owe_cells(&mut self, peer: usize, task: Task, first: u16, again: bool) {
         self.owe_key(Some(peer), Table::Entries, task, Key::new(again.into(), first.into()));
@@ -270,7 +276,16 @@ impl Node<'_> {
                 }
                 Some(0)
             }
-            Task::Check { at } => return self.fill_check(filling, row, at, limit),
+            Task::Check { at, said } => return self.fill_check(filling, row, (at, said), limit),
+            Task::AskTotal { said, .. } if said > 0 && filling.twice => None,
+            Task::AskTotal { said, times } => {
+                let pushed = filling.push(&Message::Sketch(Sketch::AskTotal), false, limit);
+                if pushed.is_some() && said + 1 < times {
+                    filling.twice = true;
+                    return Rest::More(row.to_do(Task::AskTotal { said: said + 1, times }));
+                }
+                pushed
+            }
             Task::Total => {
                 let Total { weight, product } = self.store.total();
                 filling.push(&Message::Sketch(Sketch::Total { weight, product }), false, limit)
@@ -280,29 +295,36 @@ impl Node<'_> {
         if pushed.is_some() { Rest::Done } else { Rest::More(row) }
     }
 
-    fn fill_check(&mut self, filling: &mut Filling<'_>, row: Row, mut at: u16, mut limit: usize) -> Rest {
+    fn fill_check(&mut self, filling: &mut Filling<'_>, row: Row, (mut at, said): (u16, u8), mut limit: usize) -> Rest {
+        if said > 0 && filling.twice {
+            return Rest::More(row);
+        }
         loop {
             let max = limit.min(filling.writer.room()).saturating_sub(WANT_HEAD_MAX) / MARKED_LEN;
             let Self { exchange, store, .. } = self;
             let weigh = |key: Short| store.weigh(key);
             let Some((topic, keys, next)) = exchange.marked(row.to(), at.into(), max.max(1), weigh) else {
-                if at > 0 {
+                if at > 0 && said + 1 < exchange.tell_times() {
+                    return Rest::More(row.to_do(Task::Check { at: 0, said: said + 1 }));
+                } else if at > 0 {
                     return Rest::Done;
                 }
                 // All that was found has come: something else differs.
                 exchange.is_told();
-                return self.fill_sketch(filling, row.to_do(Task::Sketch), limit);
+                let task = exchange.next_question();
+                return self.fill_sketch(filling, row.to_do(task), limit);
             };
             let have = Message::Sketch(Sketch::Have { topic, keys: Many::Held(keys) });
             let Some(used) = filling.push(&have, false, limit) else {
-                return Rest::More(row.to_do(Task::Check { at }));
+                return Rest::More(row.to_do(Task::Check { at, said }));
             };
+            filling.twice = true;
             (limit, at) = (limit.saturating_sub(used), next as u16);
         }
     }
 
     fn fill_chores(&mut self, filling: &mut Filling<'_>, row: Row, mut limit: usize) -> Rest {
-        if self.exchange.is_second() && filling.twice {
+        if self.exchange.is_again() && filling.twice {
             return Rest::More(row);
         }
         while let Some((topic, (first, last), keys)) = self.exchange.differing(row.to()) {
@@ -313,6 +335,7 @@ impl Node<'_> {
             }
             // Where it does not fit in all the room that there is, the other asks again.
             limit = limit.saturating_sub(used.unwrap_or(0));
+            filling.twice |= used.is_some();
             self.exchange.answered();
         }
         while let Some(chore) = self.exchange.next(row.to()) {
@@ -328,19 +351,18 @@ impl Node<'_> {
             };
             let Some(used) = used else { return Rest::More(row) };
             limit = limit.saturating_sub(used);
-            filling.twice = true;
+            filling.twice |= used > 0;
             self.exchange.done(done);
-            if self.exchange.is_second() {
-                return Rest::More(row);
-            }
         }
-        if self.exchange.asks_total(row.to()) {
-            if filling.push(&Message::Sketch(Sketch::AskTotal), false, limit).is_none() {
-                return Rest::More(row);
-            }
-            self.exchange.total_asked();
+        if !self.exchange.ended(row.to()) {
+            return Rest::Done;
         }
-        Rest::Done
+        if filling.is_blank() {
+            // Of all that was asked for there is nothing any more.
+            self.exchange.drop_list(row.to());
+            return Rest::Done;
+        }
+        Rest::More(row)
     }
 
     /// Writes the entries of a key: one, unless hashes begin alike.

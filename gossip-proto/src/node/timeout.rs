@@ -349,6 +349,7 @@ impl Node<'_> {
         let theirs = if table == Table::Entries { u64::from(slot.root) << 32 } else { sessions };
         if table == Table::Entries && self.session(table).tries() == 0 {
             self.exchange.reset();
+            self.open.clear();
         }
         let first = self.session(table).is_fresh();
         let tries = if table == Table::Members { TRIES } else { TRIES_ENTRIES };

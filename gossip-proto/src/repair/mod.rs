@@ -7,6 +7,7 @@
 
 mod compare;
 mod lanes;
+mod open;
 mod pull;
 mod receipts;
 mod replies;
@@ -20,6 +21,7 @@ pub(crate) use lanes::{
     FIRST_MAX, LANES_OPEN, Lane, Lanes, POSSIBLE as LANES_POSSIBLE, Phase, Question, RUN_MAX, SOURCES_MAX, Seen,
     UNASKED,
 };
+pub(crate) use open::{Open, POSSIBLE as OPEN_POSSIBLE};
 pub(crate) use pull::{Pull, Pulls};
 pub use receipts::Receipt;
 pub(crate) use receipts::{RECEIPTS_MAX, Receipts, Watched};

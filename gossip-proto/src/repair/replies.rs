@@ -42,8 +42,8 @@ pub(crate) enum Task {
     Root,
     /// Digests of the sixteen parts under the prefix.
     Digests,
-    /// The same for each part that is known to differ, from the one with this number on, after it was said so often.
-    Open { at: u16, said: u8 },
+    /// The same for each part that is known to differ, from the one with this number on, so often more after it was said.
+    Open { at: u16, said: bool, more: u8 },
     /// For each of these parts: digests of its own parts, or a list of its items if they are few.
     Closer { parts: u16, salt: u8 },
     /// That the item of this digest, which the member has listed, is lacking.
@@ -66,8 +66,10 @@ pub(crate) enum Task {
     More { first: u16, end: u16 },
     /// What an exchange of sketches found.
     Chores,
-    /// What we have of all that it found, from the one with this number on.
-    Check { at: u16 },
+    /// What we have of all that it found, from the one with this number on, after it was said so often.
+    Check { at: u16, said: u8 },
+    /// The question for the total of the other's sketch, after it was asked so often of so many times.
+    AskTotal { said: u8, times: u8 },
     /// The total of our sketch.
     Total,
     /// That we are equal now, which every datagram says.

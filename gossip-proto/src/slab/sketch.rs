@@ -134,7 +134,14 @@ pub(crate) fn change(cells: &mut [Cell], key: Key, old: Option<Item>, new: Optio
 
 /// The one key that a difference comes from, if it looks like one.
 pub(crate) fn single(difference: Cell) -> Option<Found> {
-    let gain = ((difference << PRODUCT_BITS) as i64) >> PRODUCT_BITS;
+    gained(difference, gain(difference))
+}
+
+fn gain(difference: Cell) -> i64 {
+    ((difference << PRODUCT_BITS) as i64) >> PRODUCT_BITS
+}
+
+fn gained(difference: Cell, gain: i64) -> Option<Found> {
     let (product, halvings) = (difference.wrapping_sub(gain as u64) >> WEIGHT_BITS, gain.trailing_zeros());
     if gain == 0 || halvings > PRODUCT_BITS - SHORT_BITS || product.trailing_zeros() < halvings {
         return None;
@@ -144,16 +151,16 @@ pub(crate) fn single(difference: Cell) -> Option<Found> {
     (key >> SHORT_BITS == 0).then_some(Found { key: Short(key), gain: gain as i32 })
 }
 
-/// Finds the differences in cells of which ours are made less by theirs. `is_true` says whether a key can be one; it is then told to
-/// `found`, and taken out. Returns whether nothing is left.
-pub(crate) fn decode(cells: &mut [Cell], mut is_true: impl FnMut(Found) -> bool, mut found: impl FnMut(Found)) -> bool {
+/// Finds the differences in cells of which ours are made less by theirs. `is_true` says whether a key that is alone in a
+/// cell can be one; it is then told to `found`, and taken out. Returns whether nothing is left.
+pub(crate) fn decode(cells: &mut [Cell], is_true: impl Fn(Found, usize) -> bool, mut found: impl FnMut(Found)) -> bool {
     let (len, mut left) = (cells.len(), cells.len());
     for _ in 0..SWEEPS_MAX {
         let before = left;
         // From the last, where the fewest keys meet.
         for at in (0..len).rev() {
             let Some(one) = cells.get(at).filter(|cell| **cell != 0).and_then(|cell| single(*cell)) else { continue };
-            if left == 0 || !is_at(one.key, at) || !is_true(one) {
+            if left == 0 || !is_at(one.key, at) || !is_true(one, at) {
                 continue;
             }
             add(cells, one.key, pack(one.gain, one.key).wrapping_neg());
@@ -161,7 +168,8 @@ pub(crate) fn decode(cells: &mut [Cell], mut is_true: impl FnMut(Found) -> bool,
             found(one);
         }
         if left == before {
-            let Some(one) = untangle(cells, &mut is_true).filter(|_| left > 0) else { break };
+            let one = carried(cells, &is_true).or_else(|| untangle(cells, &is_true));
+            let Some(one) = one.filter(|_| left > 0) else { break };
             add(cells, one.key, pack(one.gain, one.key).wrapping_neg());
             left -= 1;
             found(one);
@@ -170,19 +178,29 @@ pub(crate) fn decode(cells: &mut [Cell], mut is_true: impl FnMut(Found) -> bool,
     cells.iter().all(|cell| *cell == 0)
 }
 
+/// A key that is alone in a cell, but of which one side has several items more: they may count more than the bits of a sum hold;
+/// four, at most twice as much.
+fn carried(cells: &[Cell], is_true: &impl Fn(Found, usize) -> bool) -> Option<Found> {
+    let left_over = cells.iter().enumerate().skip(SURE_CELL).filter(|(_, cell)| **cell != 0);
+    left_over
+        .flat_map(|(at, cell)| [-2, -1, 1, 2].map(|times| (at, *cell, gain(*cell) + (times << WEIGHT_BITS))))
+        .filter_map(|(at, cell, gain)| gained(cell, gain).filter(|one| is_at(one.key, at) && is_true(*one, at)))
+        .next()
+}
+
 /// A key that is alone in no cell, if there are few that are not empty: what two or three of them have in common goes out
 /// when one is taken from the others, which may leave one key.
-fn untangle(cells: &[Cell], mut is_true: impl FnMut(Found) -> bool) -> Option<Found> {
+fn untangle(cells: &[Cell], is_true: &impl Fn(Found, usize) -> bool) -> Option<Found> {
     let mut mixed = heapless::Vec::<(usize, Cell), MIXED_MAX>::new();
     // From the last, where the fewest keys meet; the first holds all of them.
     for (at, cell) in cells.iter().enumerate().skip(1).rev().filter(|(_, cell)| **cell != 0) {
         mixed.push((at, *cell)).ok()?;
     }
-    let mut alone = |plus: &[usize], minus: usize, difference: Cell| {
+    let alone = |plus: &[usize], minus: usize, difference: Cell| {
         let one = single(difference)?;
         let times = plus.iter().filter(|at| is_at(one.key, **at)).count() as i32 - i32::from(is_at(one.key, minus));
         let gain = one.gain.checked_div(times).filter(|gain| *gain != 0 && gain * times == one.gain)?;
-        Some(Found { gain, ..one }).filter(|one| is_true(*one))
+        Some(Found { gain, ..one }).filter(|one| is_true(*one, 0))
     };
     for (n, (i, a)) in mixed.iter().enumerate() {
         for (j, b) in mixed.iter().take(n) {
@@ -249,7 +267,7 @@ pub(crate) fn cells_for(ours: [u8; ESTIMATE_LEN], theirs: [u8; ESTIMATE_LEN]) ->
             let differences = if coarse >= COARSE_SURE && more > 2 * few { more } else { (few * 3 + more) / 4 };
             surplus(needed(differences)).clamp(FEW_CELLS_MAX, CELLS)
         }
-        (_, Some(log)) if coarser < COARSE_MAX => surplus(needed(many(10, *log))).clamp(FEW_CELLS_MAX, CELLS),
+        (_, Some(log)) if coarser < COARSER_MAX => surplus(needed(many(10, *log))).clamp(FEW_CELLS_MAX, CELLS),
         // Half the bits differ, of a thousand differences or of a million.
         _ => CELLS,
     }
@@ -267,7 +285,8 @@ pub(crate) fn cells_after(cells: &[Cell]) -> usize {
     // Of so many as a sketch shows at most, 1 in 64 is empty.
     match LOGS.get(32 - (empty * 32 / octave.len().max(1)).max(1)) {
         Some(log) if empty * 64 >= octave.len() => needed(start * usize::from(*log) / 256 * 11 / 16).max(least),
-        _ if cells.len() >= CELLS / 2 => usize::MAX,
+        // With a few empty ones it is a thousand differences, about as many as a sketch shows.
+        _ if cells.len() >= CELLS / 2 && empty == 0 => usize::MAX,
         _ => least * 2,
     }
 }
@@ -351,6 +370,8 @@ const FEW_SURE: usize = 53;
 const FEW_CELLS_MAX: usize = 216;
 /// Of 64 bits, about as many differ when there is no telling how many more do.
 const COARSE_MAX: usize = 25;
+/// From here on it may be as many as a sketch shows: of a thousand differences, one time of ten it is fewer.
+const COARSER_MAX: usize = 22;
 /// Below this there are few.
 const COARSE_SURE: usize = 24;
 /// How many more cells are asked for at least.
@@ -360,6 +381,8 @@ const LOGS: [u16; 32] = [
     0, 8, 17, 25, 34, 43, 53, 63, 74, 85, 96, 108, 120, 133, 147, 162, 177, 194, 212, 231, 251, 273, 298, 325, 355,
     389, 429, 475, 532, 606, 710, 887,
 ];
+/// From here on, of 64 keys or more one may be in a cell: that a false one is in it, too, is rare.
+pub(crate) const SURE_CELL: usize = 64;
 const OCTAVES: usize = 11;
 const SHORT_BITS: u32 = 38;
 const TOPIC_SHIFT: u32 = 18;
