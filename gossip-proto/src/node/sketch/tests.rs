@@ -3,7 +3,7 @@ use std::vec::Vec;
 
 use crate::repair::{Chore, Task};
 use crate::rng::Rng;
-use crate::slab::sketch::{CELLS, ESTIMATE_LEN, Short};
+use crate::slab::sketch::{CELLS, ESTIMATE_LEN, Short, Total};
 use crate::wire::{Digests, Envelope, Header, Items, Many, MemberItem, Message, Sketch, Table, Writer, close};
 use crate::{Addr, Config, Instant, Node, NodeId, Seed, Storage};
 
@@ -19,8 +19,9 @@ fn node(id: u64) -> Node<'static> {
 }
 
 /// What the liar says next: cells that are noise, absent, or never come out; sketches of nothing; digests of nowhere; that it
-/// has others of all `keys`, and that none of what was told it differs.
-fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short]) -> Vec<u8> {
+/// has others of all `keys`, and that none of what was told it differs; a total that differs from `total` by one of them, and
+/// one that makes no sense.
+fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short], total: Total) -> Vec<u8> {
     let mut buf = vec![0; 1_400];
     // Cells of one root, all of them in the end; else another root each time, so that there always seems to be
     // something to find.
@@ -50,6 +51,16 @@ fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short]) -> Vec<u8> {
         }),
         8 => Message::Sketch(Sketch::Have { topic, keys: Many::Held(&marks) }),
         9 => Message::Sketch(Sketch::Differ { topic, first: 0, last: u32::MAX, keys: Many::Wire(&[]) }),
+        // A total that names a key of these, and one that names none.
+        10 => {
+            let key = keys[nth as usize % keys.len()].0;
+            Message::Sketch(Sketch::Total {
+                weight: total.weight.wrapping_sub(1),
+                product: total.product.wrapping_sub(key),
+            })
+        }
+        11 => Message::Sketch(Sketch::Total { weight: rng.secret(), product: rng.secret() }),
+        12 => Message::Sketch(Sketch::AskTotal),
         _ => Message::Items(Items {
             table: Table::Entries,
             prefix,
@@ -70,7 +81,7 @@ fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short]) -> Vec<u8> {
 }
 
 /// How many kinds of lies there are, and of how many keys it says that it has others.
-const LIES: u32 = 11;
+const LIES: u32 = 14;
 const HAVES: usize = 60;
 
 /// Two nodes repair what they lack while a third lies to both without end: what that makes them send is bounded by what it
@@ -105,7 +116,7 @@ fn a_liar_costs_little_and_stops_nobody() {
             if ms % 10 == 0 {
                 lies += 1;
                 let to = nodes[ix].id();
-                let mut datagram = lie(&mut rng, lies, to, &keys);
+                let mut datagram = lie(&mut rng, lies, to, &keys, nodes[ix].store.total());
                 _ = nodes[ix].handle_datagram(now, addr(LIAR), &mut datagram);
             }
             while let Some(sent) = nodes[ix].poll_transmit(now, &mut buf) {
