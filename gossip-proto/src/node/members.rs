@@ -283,7 +283,6 @@ impl Node<'_> {
         self.replies.forget(ix);
         self.pulls.forget(ix);
         self.exchange.forget(ix);
-        self.open.clear();
         self.lanes.forget(ix);
         self.rounds.reached(ix);
         for session in &mut self.sessions {

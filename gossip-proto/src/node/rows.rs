@@ -3,7 +3,7 @@
 use super::Node;
 use super::output::Filling;
 use super::sample::SAMPLE;
-use crate::repair::{ITEMS_MAX, OPEN_POSSIBLE, Row, Task};
+use crate::repair::{ITEMS_MAX, OPEN_POSSIBLE, Row, Session, Task};
 use crate::slab::index::{Key, Prefix};
 use crate::stats::Count;
 use crate::wire::{Digests, Items, Message, Table};
@@ -137,7 +137,8 @@ impl Node<'_> {
         (mut at, said, more): (u16, bool, u8),
         mut limit: usize,
     ) -> Rest {
-        if !OPEN_POSSIBLE {
+        let with = self.sessions.get(Table::Entries as usize).and_then(Session::with);
+        if !OPEN_POSSIBLE || with != Some(row.to()) {
             return Rest::Done;
         }
         if said && filling.twice {
@@ -152,8 +153,10 @@ impl Node<'_> {
             at = number as u16 + 1;
         }
         match more.checked_sub(1) {
-            Some(more) => Rest::More(row.to_do(Task::Open { at: 0, said: true, more })),
-            None => Rest::Done,
+            Some(more) if self.open.part(0, true).is_some() => {
+                Rest::More(row.to_do(Task::Open { at: 0, said: true, more }))
+            }
+            _ => Rest::Done,
         }
     }
 

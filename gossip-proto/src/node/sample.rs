@@ -29,7 +29,6 @@ impl Node<'_> {
         // What was going on with the one before is over.
         self.pulls.forget(ix);
         self.exchange.forget(ix);
-        self.open.clear();
         Some(ix)
     }
 

@@ -85,7 +85,8 @@ impl Node<'_> {
                 }
             }
             Sketch::More { first, end } => {
-                if first < end && usize::from(end) <= self.store.sketch().len() {
+                let owed = self.replies.cells_to(peer) + usize::from(end.saturating_sub(first));
+                if first < end && usize::from(end) <= self.store.sketch().len() && owed <= 2 * CELLS {
                     // Who asks twice at once has lost some, and gets them twice.
                     let row = Row::of_key(peer, Table::Entries, Task::Cells { first, end }, Key::new(0, first.into()));
                     let again = self.replies.has(&row);
@@ -367,13 +368,22 @@ impl Node<'_> {
 
     /// Writes the entries of a key: one, unless hashes begin alike.
     fn push_all(&mut self, filling: &mut Filling<'_>, to: usize, key: Short, limit: usize) -> Option<usize> {
-        let mut used = 0;
+        let (before, empty, mut used) = (filling.place(), filling.is_blank(), 0);
+        // If they do not all fit in a datagram, another one is the first in the next.
+        let turn = usize::from(self.salt());
         for nth in 0..ALIKE_MAX {
             let scope = self.scope_with(Some(to));
             let wanted = |slot: &usize| self.store.is_counted(*slot) && scope.wants(self.store.key_hash(*slot));
-            let Some(slot) = self.store.alike(key).filter(wanted).nth(nth) else { break };
+            let Some(slot) = self.store.alike(key).filter(wanted).nth((nth + turn) % ALIKE_MAX) else { continue };
             if !self.is_zombie(to, slot) {
-                used += self.push_slot(filling, Table::Entries, slot, true, limit.saturating_sub(used))?;
+                match self.push_slot(filling, Table::Entries, slot, true, limit.saturating_sub(used)) {
+                    Some(len) => used += len,
+                    None if empty && used > 0 => break,
+                    None => {
+                        filling.take_back(before);
+                        return None;
+                    }
+                }
             }
         }
         Some(used)

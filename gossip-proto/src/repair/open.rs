@@ -12,14 +12,16 @@ use crate::slab::index::{Key, Prefix};
 pub(crate) struct Open<'a> {
     parts: Slice<'a, u64>,
     len: usize,
-    /// Our root when they were last asked about, and 1 if that was often at once.
+    /// Our root when they were last asked about, whether it was asked since whether anything differs, and 1 if they were asked about
+    /// often at once.
     asked_at: u32,
+    asked: bool,
     again: u8,
 }
 
 impl<'a> Open<'a> {
     pub(crate) fn new(parts: Slice<'a, u64>) -> Self {
-        Self { parts, len: 0, asked_at: 0, again: 0 }
+        Self { parts, len: 0, asked_at: 0, asked: false, again: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -28,7 +30,8 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Of a part these of its sixteen differed: the other is asked about some of them, and is sent the whole of others.
+    /// Of a part these of its sixteen differed: the other is asked about some of them, and is sent the whole of others. They take the
+    /// place of the part, unless they are many.
     pub(crate) fn parted(&mut self, part: Prefix, asked: u16, sent: u16) {
         if !POSSIBLE {
             return;
@@ -36,6 +39,9 @@ impl<'a> Open<'a> {
         let replaced =
             |other: Prefix| (part.len()..=part.len() + 4).contains(&other.len()) && part.contains(other.first());
         self.retain(|other, _| !replaced(other));
+        if (asked | sent).count_ones() > SPARSE {
+            return self.add(part, asked > 0);
+        }
         for nibble in (0..16).filter(|nibble| (asked | sent) >> nibble & 1 > 0) {
             self.add(part.child(nibble), asked >> nibble & 1 > 0);
         }
@@ -68,6 +74,7 @@ impl<'a> Open<'a> {
     /// answer, nothing much was lost, but two digests may have been the same by chance: these few are asked about again, or, if
     /// there are none, those that were not told in closer detail. What gave no answer several times is probably equal by now.
     pub(crate) fn ask_again(&mut self) -> Option<u8> {
+        self.asked = false;
         if self.len() == 0 {
             return None;
         }
@@ -97,9 +104,10 @@ impl<'a> Open<'a> {
     }
 
     /// Whether there are so many that it is worth to ask first whether anything differs at all, since what came has made
-    /// `root` of ours another one.
+    /// `root` of ours another one. Not twice in a row: while somebody writes, it always is another one.
     pub(crate) fn may_be_equal(&mut self, root: u32) -> bool {
-        self.len() > SMALL && core::mem::replace(&mut self.asked_at, root) != root
+        let moved = self.len() > SMALL && core::mem::replace(&mut self.asked_at, root) != root;
+        moved && !core::mem::replace(&mut self.asked, true)
     }
 
     /// The first part to ask about from number `at` on, and its number: those that gave no answer before, if it is said again.
@@ -164,6 +172,8 @@ const FEW: usize = 8;
 /// each way, one of three comes and is answered in 87 of 100 cases.
 const TIMES: u8 = 3;
 const OFTEN_MAX: usize = 256;
+/// Where more of the sixteen differ, their digests together take less than their lists.
+const SPARSE: u32 = 11;
 /// As many parts as a datagram asks about.
 const SMALL: usize = 32;
 
@@ -218,6 +228,10 @@ mod tests {
         open.parted(whole.child(8), 0b1, 0);
         assert!(open.ask_again().is_some());
         assert_eq!(named(&open), [whole.child(3).child(5), whole.child(1), whole.child(8).child(0)]);
+        // If nearly all differ, it is asked about as a whole.
+        open.parted(whole, u16::MAX, 0);
+        assert!(open.ask_again().is_some());
+        assert_eq!(named(&open), [whole.child(3).child(5), whole.child(8).child(0), whole]);
     }
 
     /// Before many are asked about, whether what came was all.
@@ -229,7 +243,9 @@ mod tests {
         }
         assert!(!open.may_be_equal(7));
         open.differs(Prefix::of(Key::new(3, 0), 52), true);
-        assert_eq!([7, 7, 8].map(|root| open.may_be_equal(root)), [true, false, true]);
+        assert_eq!([7, 8, 9].map(|root| open.may_be_equal(root)), [true, false, false], "somebody writes");
+        assert!(open.ask_again().is_some());
+        assert_eq!([9, 10].map(|root| open.may_be_equal(root)), [false, true]);
     }
 
     /// If nearly all gave an answer, those that did not are asked about alone, and once; then all, once.

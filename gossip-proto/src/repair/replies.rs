@@ -245,6 +245,15 @@ impl Replies {
         self.rows.iter().any(|row| row.to() == to && matches!(row.task, Task::Chores))
     }
 
+    /// How many cells are owed to a member.
+    pub(crate) fn cells_to(&self, to: usize) -> usize {
+        let cells = |row: &Row| match row.task {
+            Task::Cells { first, end } if row.to() == to => usize::from(end.saturating_sub(first)),
+            _ => 0,
+        };
+        self.rows.iter().map(cells).sum()
+    }
+
     /// How many runs of large values are owed to a member.
     pub(crate) fn chunks_to(&self, to: usize) -> usize {
         self.rows.iter().filter(|row| row.to() == to && matches!(row.task, Task::Chunks { .. })).count()

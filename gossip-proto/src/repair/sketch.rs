@@ -30,6 +30,8 @@ pub(crate) struct Exchange<'a> {
     said: u8,
     again: bool,
     lossy: bool,
+    /// Who was turned away and has the list next, and how many chores of others are turned away until then.
+    waiting: Option<(usize, u16)>,
     /// What the last list came from: with whom, their root and ours. The list itself stays in `work`: how long it is, how
     /// often it may be gone through again, and whether the other was told what we have of it.
     kept: Option<(usize, u32, u32)>,
@@ -106,6 +108,7 @@ impl<'a> Exchange<'a> {
             said: 0,
             again: false,
             lossy: false,
+            waiting: None,
             kept,
             kept_len: 0,
             partly: false,
@@ -165,8 +168,10 @@ impl<'a> Exchange<'a> {
         let (peer, end) = (with.0, self.end);
         if self.to.is_some_and(|to| to != peer) {
             // Somebody else is still being served: whoever asked asks again.
+            self.wait(peer);
             return Gathered::Waiting;
         }
+        self.waiting = None;
         self.clear_list();
         (self.to, self.kept) = (Some(peer), None);
         let Some(work) = self.work.get_mut(..end) else { return Gathered::Failed };
@@ -389,7 +394,7 @@ impl<'a> Exchange<'a> {
     /// Adds a chore for a member, to be done several times if something was lost; false if there is no room, or another one
     /// is served.
     pub(crate) fn add(&mut self, to: usize, chore: Chore, again: bool) -> bool {
-        if !sketch::POSSIBLE || self.to.is_some_and(|served| served != to) {
+        if !sketch::POSSIBLE || self.is_anothers(to) {
             return false;
         }
         self.tell_only(to);
@@ -399,9 +404,32 @@ impl<'a> Exchange<'a> {
             return false;
         };
         *place = chore.pack();
-        (self.to, self.len, self.said) = (Some(to), self.len + 1, 0);
+        (self.to, self.len) = (Some(to), self.len + 1);
         self.again |= again;
         true
+    }
+
+    /// Whether the list serves somebody else, or is to: who was turned away has it next, and until then whom it serves gets no more
+    /// in it, so that nobody keeps it. Who does not come for long loses the turn.
+    fn is_anothers(&mut self, to: usize) -> bool {
+        match self.waiting {
+            Some((next, _)) if next == to && self.to.is_none() => self.waiting = None,
+            Some((next, 0)) if next != to => self.waiting = None,
+            Some((next, patience)) if next != to => {
+                self.waiting = Some((next, patience - 1));
+                return true;
+            }
+            _ => {}
+        }
+        let anothers = self.to.is_some_and(|served| served != to);
+        if anothers {
+            self.wait(to);
+        }
+        anothers
+    }
+
+    fn wait(&mut self, peer: usize) {
+        self.waiting = self.waiting.or(Some((peer, PATIENCE)));
     }
 
     /// What is still to be asked for in the topic of the next chore: the keys, at most so many.
@@ -425,7 +453,7 @@ impl<'a> Exchange<'a> {
 
     /// All is done that a member is owed: whether it begins once more.
     pub(crate) fn ended(&mut self, to: usize) -> bool {
-        if self.to.is_none_or(|served| served == to) {
+        if self.to.is_none_or(|served| served == to) && self.told.first().is_none_or(|told| told.by == to) {
             self.said += 1;
             if self.again && self.said < if self.len <= SMALL { 3 } else { 2 } {
                 (self.done, self.told_at) = (0, 0);
@@ -462,6 +490,7 @@ impl<'a> Exchange<'a> {
             return;
         }
         self.drop_list(peer);
+        self.waiting = self.waiting.filter(|(waiting, _)| *waiting != peer);
         if self.from.is_some_and(|(from, _)| from == peer) || self.kept.is_some_and(|kept| kept.0 == peer) {
             self.reset();
         }
@@ -535,6 +564,8 @@ const TOTAL_TIMES: u8 = 3;
 const MORE_MAX: usize = 2 * CELLS;
 /// What is told three times, not twice: a datagram full of marks.
 const TELL_OFTEN_MAX: usize = 256;
+/// Some datagrams full.
+const PATIENCE: u16 = 512;
 const SEND: u64 = 1 << 63;
 /// A sketch that finds fewer keys than a part of its cells, or two that do not find all, and it is digests' turn.
 const SOME: usize = 4;

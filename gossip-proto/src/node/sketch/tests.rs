@@ -3,6 +3,7 @@ use std::vec::Vec;
 
 use crate::repair::{Chore, Task};
 use crate::rng::Rng;
+use crate::slab::index::Prefix;
 use crate::slab::sketch::{CELLS, ESTIMATE_LEN, Short, Total};
 use crate::wire::{Digests, Envelope, Header, Items, Many, MemberItem, Message, Sketch, Table, Writer, close};
 use crate::{Addr, Config, Instant, Node, NodeId, Seed, Storage};
@@ -31,7 +32,7 @@ fn lie(rng: &mut Rng, nth: u32, to: NodeId, keys: &[Short], total: Total) -> Vec
     let cells: Vec<u64> = (first..CELLS as u32).take(150).map(|_| rng.secret()).collect();
     let first = first as u16;
     let noise = rng.secret().to_le_bytes();
-    let prefix = crate::slab::index::Prefix::ROOT;
+    let prefix = Prefix::ROOT;
     let marks: Vec<u64> = keys.iter().map(|key| key.0 & 0xff_ffff | u64::from(rng.next() as u16) << 24).collect();
     let topic = keys[0].topic();
     let message = match nth % LIES {
@@ -186,6 +187,167 @@ fn a_question_for_no_cells_is_answered_by_equals_alone() {
     let root = a.root;
     assert_eq!(ask(&mut a, root ^ 1), None);
     assert_eq!(ask(&mut a, root), Some(Task::Equal));
+}
+
+/// Another member's datagram, with what of these fits in it.
+fn from(id: u64, root: u32, messages: &[Message<'_>]) -> Vec<u8> {
+    let mut buf = vec![0; 1_400];
+    let mut writer = Writer::new(&mut buf, &Header { id: NodeId(id), incarnation: 0, root, load: 0 }).unwrap();
+    _ = messages.iter().try_for_each(|message| writer.push(message, usize::MAX).map(drop));
+    let len = writer.len();
+    close(&mut buf, len, &Envelope { key: Config::lan("liar").swarm, own: NodeId(id) }, Some(NodeId(1))).to_vec()
+}
+
+/// A node with entries of 1,200 bytes in one topic, in the order of their keys; it knows members 3 and 4, and may send so many
+/// bytes per second.
+fn loaded(bytes_per_second: u32) -> (Node<'static>, Vec<Short>) {
+    let config = Config { bytes_per_second, ..Config::lan("liar") };
+    let storage = Storage::with_capacity(8, 2_400, 4_000_000);
+    let mut a = Node::new(NodeId(1), addr(NodeId(1)), config, storage, Seed::new([1; 32])).unwrap();
+    (0..2_000).for_each(|n| a.plant(std::format!("t/{n}").as_bytes(), &[7; 1_200], 2, 7));
+    a.planted();
+    for id in [3, 4] {
+        a.members.insert(NodeId(id), addr(NodeId(id)), 0).unwrap();
+    }
+    let mut keys: Vec<Short> = (0..2_000).map(|slot| Short::of(a.store.key_hash(slot))).collect();
+    keys.sort_unstable();
+    (a, keys)
+}
+
+fn own(key: Short) -> [u8; 3] {
+    let [a, b, c, ..] = key.0.to_le_bytes();
+    [a, b, c]
+}
+
+/// The other has something else of all these keys.
+fn have(a: &Node<'_>, id: u64, keys: &[Short]) -> Vec<u8> {
+    let marks: Vec<u8> = keys.iter().flat_map(|key| own(*key).into_iter().chain([0, 0])).collect();
+    from(id, a.root ^ 1, &[Message::Sketch(Sketch::Have { topic: keys[0].topic(), keys: Many::Wire(&marks) })])
+}
+
+fn want(a: &Node<'_>, id: u64, key: Short) -> Vec<u8> {
+    from(id, a.root ^ 1, &[Message::Sketch(Sketch::Want { topic: key.topic(), keys: Many::Wire(&own(key)) })])
+}
+
+/// How many datagrams and bytes go to a member, until there are no more, or very many.
+fn drain(a: &mut Node<'_>, now: Instant, to: u64) -> (usize, usize) {
+    let (mut buf, mut sent) = (vec![0; 1_400], (0, 0));
+    while let Some(datagram) = a.poll_transmit(now, &mut buf).filter(|_| sent.0 < 10_000) {
+        if datagram.to == addr(NodeId(to)) {
+            sent = (sent.0 + 1, sent.1 + datagram.payload.len());
+        }
+    }
+    sent
+}
+
+const NOW: Instant = Instant::from_micros(1);
+
+/// Two entries whose keys a sketch tells alike, and which do not fit in one datagram together, go one by one.
+#[test]
+fn alike_keys_that_fill_a_datagram_each_are_sent() {
+    let mut a = node(1);
+    let mut seen = std::collections::BTreeMap::new();
+    let place = |n: u64| Short::of(a.store.place(crate::state::Kind::Register, std::format!("t/{n}").as_bytes()));
+    let (x, y) = (0..100_000).find_map(|n| seen.insert(place(n).0, n).map(|other| (other, n))).unwrap();
+    for n in [x, y] {
+        a.plant(std::format!("t/{n}").as_bytes(), &[7; 800], 2, 7);
+    }
+    a.planted();
+    a.members.insert(NodeId(3), addr(NodeId(3)), 0).unwrap();
+    let datagram = want(&a, 3, Short::of(a.store.key_hash(0)));
+    let mut buf = vec![0; 1_400];
+    let mut gone = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        a.handle_datagram(NOW, addr(NodeId(3)), &mut datagram.clone()).unwrap();
+        let mut sent = 0;
+        while let Some(out) = a.poll_transmit(NOW, &mut buf) {
+            let text = out.payload.to_vec();
+            gone.extend([x, y].into_iter().filter(|n| {
+                let key = std::format!("t/{n}");
+                text.windows(key.len()).any(|part| part == key.as_bytes())
+            }));
+            sent += 1;
+            assert!(sent < 10);
+        }
+    }
+    assert_eq!(gone.len(), 2, "each is the first in some datagram");
+}
+
+/// What one datagram makes a node send is bounded: cells are no more than two sketches full, and a mark that comes while a list
+/// is told again does not make all of it begin anew.
+#[test]
+fn one_more_question_does_not_begin_all_answers_anew() {
+    let (mut a, keys) = loaded(u32::MAX);
+    let all: Vec<_> = (0..300).map(|first| Message::Sketch(Sketch::More { first, end: CELLS as u16 })).collect();
+    let mut datagram = from(3, a.root ^ 1, &all);
+    a.handle_datagram(NOW, addr(NodeId(3)), &mut datagram).unwrap();
+    let (_, bytes) = drain(&mut a, NOW, 3);
+    assert!(bytes <= 2 * CELLS * 8 * 11 / 10, "{bytes} B of cells");
+
+    a.handle_datagram(NOW, addr(NodeId(3)), &mut have(&a, 3, &keys[..266])).unwrap();
+    let (mut buf, mut sent, mut told) = (vec![0; 1_400], 0, 0);
+    while let Some(out) = a.poll_transmit(NOW, &mut buf) {
+        sent += out.payload.len();
+        if sent % 300_000 < 1_400 && told < 20 {
+            told += 1;
+            let mut more = have(&a, 3, &keys[266 + told..267 + told]);
+            a.handle_datagram(NOW, addr(NodeId(3)), &mut more).unwrap();
+        }
+    }
+    assert!(sent <= 4 * 300 * 1_300, "{sent} B of entries");
+}
+
+/// Whom the list serves does not keep it: who was turned away has it next. A list takes half a second here, at this rate.
+#[test]
+fn nobody_keeps_the_list() {
+    let (mut a, keys) = loaded(1_250_000);
+    let (mut buf, mut wants, mut served) = (vec![0; 1_400], 0, 0);
+    for ms in 1..20_000 {
+        let now = Instant::from_millis(ms);
+        if ms % 200 == 1 {
+            a.handle_datagram(now, addr(NodeId(3)), &mut have(&a, 3, &keys[..266])).unwrap();
+        }
+        if ms % 200 == 100 {
+            wants += 1;
+            a.handle_datagram(now, addr(NodeId(4)), &mut want(&a, 4, keys[1_000])).unwrap();
+        }
+        while let Some(sent) = a.poll_transmit(now, &mut buf) {
+            served += usize::from(sent.to == addr(NodeId(4)) && sent.payload.len() > 1_200);
+        }
+    }
+    assert!(served >= wants / 4, "{served} of {wants}");
+}
+
+/// The parts that are open with one member are its own affair: strangers do not close them, and they are not asked about when it
+/// is equal; and when all that was asked about has been answered there is nothing to say again.
+#[test]
+fn open_parts_are_those_of_the_session() {
+    let begin = || {
+        let (mut a, _) = loaded(u32::MAX);
+        let ix = a.members.find(NodeId(3)).unwrap();
+        a.session(Table::Entries).begin(NOW, ix, 0);
+        (0..500).for_each(|slot| a.open.differs(Prefix::of(a.store.key_hash(slot), 48), true));
+        (a, ix)
+    };
+    let (mut a, ix) = begin();
+    while a.members.insert(NodeId(100 + a.members.len() as u64), addr(NodeId(5)), 0).is_some() {}
+    assert!(a.guest(&addr(NodeId(77)), Some(NodeId(77))).is_some());
+    let times = a.open.ask_again().unwrap();
+    a.owe(Some(ix), Table::Entries, Task::Open { at: 0, said: false, more: times - 1 }, Prefix::ROOT, 0);
+    let mut equal = from(3, a.root, &[]);
+    a.handle_datagram(NOW, addr(NodeId(3)), &mut equal).unwrap();
+    assert_eq!(a.session(Table::Entries).with(), None);
+    assert!(drain(&mut a, NOW, 3).0 <= 1);
+
+    let (mut a, ix) = begin();
+    a.open.clear();
+    let part = Prefix::of(a.store.key_hash(0), 48);
+    a.open.differs(part, true);
+    a.open.came(part, false);
+    let times = a.open.ask_again().unwrap();
+    a.owe(Some(ix), Table::Entries, Task::Open { at: 0, said: false, more: times - 1 }, Prefix::ROOT, 0);
+    assert!(times > 1 && drain(&mut a, NOW, 3).0 >= 1);
+    assert_eq!(a.stats().items_too_large, 0);
 }
 
 /// `cargo test --release -p gossip-proto --features sim --lib session_of_one -- --ignored --nocapture`: what both sides of a

@@ -231,3 +231,33 @@ fn what_a_sketch_leaves_over_is_for_another() {
     assert_eq!(take(&mut exchange), Gathered::Failed, "as often as that");
     assert!(!exchange.is_hopeful());
 }
+
+/// Marks of one member are answered though rows of others, for whom there is nothing, come first.
+#[test]
+fn a_row_of_another_ends_nothing() {
+    let mut exchange = exchange();
+    exchange.heard_marks(3, 1, &marks(&[1]), 1);
+    for _ in 0..4 {
+        assert_eq!(exchange.differing(4), None);
+        assert!(!exchange.ended(4));
+    }
+    assert!(exchange.differing(3).is_some());
+}
+
+/// Who was turned away has the list next; who does not come loses its turn.
+#[test]
+fn who_was_turned_away_is_next() {
+    let mut exchange = exchange();
+    let chore = Chore::Send(Short::from_parts(9, [1, 0, 0]));
+    assert!(exchange.add(3, chore, false) && exchange.add(3, chore, false));
+    assert!(!exchange.add(4, chore, false));
+    assert!(!exchange.add(3, chore, false), "another one waits");
+    exchange.done(2);
+    assert!(!exchange.ended(3));
+    assert!(!exchange.add(3, chore, false) && exchange.add(4, chore, false));
+    exchange.done(1);
+    assert!(!exchange.ended(4));
+    assert!(exchange.add(3, chore, false) && !exchange.add(5, chore, false));
+    let refused = (0..2 * PATIENCE).take_while(|_| !exchange.add(3, chore, false)).count();
+    assert_eq!(refused, PATIENCE.into(), "the fifth does not come");
+}
