@@ -3,7 +3,7 @@
 //! Knows: summaries of any table, how to compare them part by part, what is owed to whom, and which comparison is under
 //! way. Does not know: what an item is, nor how it is encoded. Whoever answers keeps no session: a row of what it owes,
 //! dropped without harm, is all.
-//! When full: see [`lanes`], [`replies`], [`pull`] and [`sketch`].
+//! When full: see [`lanes`], [`open`], [`replies`], [`pull`] and [`sketch`].
 
 mod compare;
 mod lanes;

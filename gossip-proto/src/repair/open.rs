@@ -12,8 +12,8 @@ use crate::slab::index::{Key, Prefix};
 pub(crate) struct Open<'a> {
     parts: Slice<'a, u64>,
     len: usize,
-    /// Our root when they were last asked about, whether it was asked since whether anything differs, and 1 if they were asked about
-    /// often at once.
+    /// Our root when they were last asked about, whether it was asked since whether anything differs, and 1 if they were asked
+    /// about often at once.
     asked_at: u32,
     asked: bool,
     again: u8,
@@ -146,8 +146,8 @@ impl<'a> Open<'a> {
     }
 }
 
-/// A part, and how often it was asked about since something came of it, or [`SENT`], or [`CLOSER`]: of the topic 32 bits, of the keys 20, the
-/// length in nibbles 4, and 8.
+/// A part, and how often it was asked about since something came of it, or [`SENT`], or [`CLOSER`]: of the topic 32 bits, of
+/// the keys 20, the length in nibbles 4, and 8.
 fn pack(part: Prefix, state: u8) -> u64 {
     let first = part.first();
     u64::from(first.topic()) << 32 | first.key() >> 44 << 12 | u64::from(part.len() / 4) << 8 | u64::from(state)
@@ -166,7 +166,7 @@ const ASKED_MAX: u8 = 3;
 /// No answer is waited for; and the answer was closer detail.
 const SENT: u8 = u8::MAX;
 const CLOSER: u8 = SENT - 1;
-/// One in so many that gave no answer is by chance.
+/// One in so many that gave no answer is by chance; and so few are asked about often.
 const FEW: usize = 8;
 /// How often it is asked at once about parts that differ, if they are no more than so many: some six datagrams full. At 30 % loss
 /// each way, one of three comes and is answered in 87 of 100 cases.

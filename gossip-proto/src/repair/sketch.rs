@@ -33,7 +33,7 @@ pub(crate) struct Exchange<'a> {
     /// Who was turned away and has the list next, and how many chores of others are turned away until then.
     waiting: Option<(usize, u16)>,
     /// What the last list came from: with whom, their root and ours. The list itself stays in `work`: how long it is, how
-    /// often it may be gone through again, and whether the other was told what we have of it.
+    /// often it may be gone through again, whether it is not all that differs, and whether the other was told what we have of it.
     kept: Option<(usize, u32, u32)>,
     kept_len: usize,
     partly: bool,
@@ -84,7 +84,7 @@ pub(crate) enum Again {
 pub(crate) enum Gathered {
     /// More are on the way, or these are of no use.
     Waiting,
-    /// All differences were found.
+    /// All differences were found, or so many that it is worth to begin with these.
     Solved,
     /// It takes the cells from here to there, too.
     More(u16, u16),

@@ -1,7 +1,7 @@
 //! Repair: what it costs to find what two nodes do not have in common, and that both ways of finding it end alike.
 
-use gossip_proto::Repair;
 use gossip_proto::sim::{Report, Scenario, Spec, run};
+use gossip_proto::{Addr, Config, Instant, Node, NodeId, PutOptions, Repair, Seed, Storage};
 
 fn spec(repair: Repair, keys: usize, differences: usize, seed: u64) -> Spec {
     let mut spec = Spec::new(Scenario::Repair).nodes(2).seed(seed);
@@ -36,6 +36,37 @@ fn a_sketch_costs_bytes_per_difference_and_not_per_entry() {
         assert!(report.repair_bytes.unwrap() <= 20_000, "{:?} B; {}", report.repair_bytes, spec.command());
         assert!(report.repair_messages.unwrap() <= 6, "{:?} messages; {}", report.repair_messages, spec.command());
     }
+}
+
+/// Two that hold the same find it out from one datagram of at most 32 bytes, whoever sends it, and nothing follows.
+#[test]
+fn equal_states_cost_one_short_datagram() {
+    let addrs = [1, 2].map(|n| Addr::new(&[n; 6]).unwrap());
+    let mut nodes = [0, 1].map(|n: u8| {
+        let storage = Storage::with_capacity(4, 1_000, 100_000);
+        Node::new(NodeId(n.into()), addrs[usize::from(n)], Config::lan("equal"), storage, Seed::new([n; 32])).unwrap()
+    });
+    let (mut now, mut buf, mut longest) = (Instant::ZERO, [0; 1_400], 0);
+    nodes[1].join(now, addrs[0]).unwrap();
+    for n in 0..500u32 {
+        nodes[0].put(now, format!("t/{n}").as_bytes(), b"value", PutOptions::new()).unwrap();
+    }
+    let (settled, end) = (Instant::from_millis(60_000), Instant::from_millis(180_000));
+    while now < end {
+        for from in [0, 1] {
+            while let Some(sent) = nodes[from].poll_transmit(now, &mut buf) {
+                let mut bytes = sent.payload.to_vec();
+                longest = longest.max(if now < settled { 0 } else { bytes.len() });
+                nodes[1 - from].handle_datagram(now, addrs[from], &mut bytes).unwrap();
+            }
+            while nodes[from].poll_event().is_some() {}
+        }
+        let due = nodes.iter().filter_map(Node::poll_timeout).min().unwrap();
+        now = now.max(due);
+        nodes.iter_mut().for_each(|node| node.handle_timeout(now));
+    }
+    assert_eq!((nodes[1].scan(b"").count(), nodes[0].convergence().root), (500, nodes[1].convergence().root));
+    assert!((20..=32).contains(&longest), "{longest} B");
 }
 
 /// Two versions of a key may count the same, and then no cell shows them; one side may have several entries of which a sketch tells
