@@ -4,13 +4,13 @@ use super::*;
 use std::vec::Vec;
 use std::{eprintln, vec};
 
-/// Replays one seed: `SEED=0x… cargo test -p gossip-proto --lib arena`.
+/// Replays one seed: `SEED=0x… cargo test -p gossip-proto --features sim --lib arena`.
 fn for_each_seed(count: u64, test: impl Fn(&mut Dice)) {
     struct Guard(u64);
     impl Drop for Guard {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("SEED={:#x} cargo test -p gossip-proto --lib arena", self.0);
+                eprintln!("SEED={:#x} cargo test -p gossip-proto --features sim --lib arena", self.0);
             }
         }
     }

@@ -21,13 +21,13 @@ use crate::slab::Slice;
 use crate::slab::deadline::Row;
 use crate::slab::index::Cells;
 
-/// Runs a test for many seeds; `SEED=0x… cargo test -p gossip-proto --lib state` replays one.
+/// Runs a test for many seeds; `SEED=0x… cargo test -p gossip-proto --features sim --lib state` replays one.
 fn for_each_seed(count: u64, test: impl Fn(&mut Dice)) {
     struct Guard(u64);
     impl Drop for Guard {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("SEED={:#x} cargo test -p gossip-proto --lib state", self.0);
+                eprintln!("SEED={:#x} cargo test -p gossip-proto --features sim --lib state", self.0);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Times of the store's doors; `cargo test --release -p gossip-proto --lib state::tests::speed -- --ignored --nocapture`.
+//! Times of doors: `cargo test --release -p gossip-proto --features sim --lib doors_at_ -- --ignored --nocapture`.
 
 use std::println;
 
