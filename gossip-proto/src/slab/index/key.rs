@@ -6,6 +6,7 @@ use core::ops::{Add, Sub};
 
 use crate::divide::width;
 use crate::hash::Hash;
+use crate::slab::NARROW;
 
 /// What the index is ordered by: hash of the topic, then hash of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +65,13 @@ impl Key {
 
     /// Bit `n`, counted from the most significant one, as 0 or 1; zero beyond the end.
     pub(super) fn bit(self, n: u8) -> usize {
-        self.0.get(usize::from(n / 32)).map_or(0, |word| word >> (31 - n % 32) & 1) as usize
+        if NARROW {
+            return self.0.get(usize::from(n / 32)).map_or(0, |word| word >> (31 - n % 32) & 1) as usize;
+        }
+        // From two registers, not from memory: each step of a search waits for it.
+        let [a, b, c] = self.0.map(u64::from);
+        let word = if n < 64 { a << 32 | b } else { c << 32 };
+        (word << (n % 64) >> 63) as usize
     }
 
     /// Bits `n` to `n + 3`.
