@@ -2,11 +2,13 @@
 //! deadline out.
 
 mod aim;
+mod build;
 mod catchup;
 mod common;
 mod compare;
 mod errand;
 mod forward;
+mod getters;
 mod guests;
 mod input;
 mod interest;
@@ -26,33 +28,29 @@ mod sketch;
 mod skew;
 mod timeout;
 
-use core::mem::MaybeUninit;
-
 use crate::addr::{Addr, NodeId};
-use crate::config::{Config, ConfigError};
 #[cfg(feature = "messages")]
 use crate::error::PublishError;
 use crate::error::{JoinError, PutError, Rejected, TagsError};
 use crate::event::Event;
-use crate::hash::Hash;
 use crate::membership::{
-    CONTACTS_MAX, Contacts, Foreign, Health, Member, MemberState, Members, OWN, Paths, Prober, encode_tags,
+    CONTACTS_MAX, Contacts, Foreign, Health, MemberState, Members, OWN, Paths, Prober, encode_tags,
 };
-use crate::memory::Storage;
 use crate::repair::{Exchange, FIRST_MAX, Lanes, Open, Pulls, Receipts, Replies, Session, TABLES};
-use crate::rng::{Rng, Seed};
+use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::slab::queue::Queue;
 use crate::spread::{Budget, Credits, Rounds};
 #[cfg(feature = "messages")]
 use crate::state::PublishOptions;
-use crate::state::{Clock, Entry, PutOptions, StateHash, Store};
+use crate::state::{Clock, PutOptions, Store};
 use crate::stats::Stats;
-use crate::time::{Instant, Tick};
-use crate::wire::{Envelope, Table};
+use crate::time::Instant;
+use crate::wire::Envelope;
 
 use errand::{Direct, Errand, Wanted};
 use forward::Forwards;
+pub use getters::Convergence;
 use guests::Guests;
 use interest::Sheddings;
 use lifetimes::Floor;
@@ -84,34 +82,6 @@ pub enum Lifecycle {
     Leaving,
     /// It has left, and does nothing any more.
     Left,
-}
-
-/// How far the swarm agrees with this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Convergence {
-    /// Live members, this node among them.
-    pub live: usize,
-    /// How many of them last told this node's own summary root, this node among them; none while it is still joining.
-    pub agreeing: usize,
-    /// This node's summary root.
-    pub root: u32,
-    /// Since when all of them agree, or since when not all do.
-    pub since: Instant,
-}
-
-impl Convergence {
-    /// Whether all live members agree.
-    #[must_use]
-    pub fn is_converged(&self) -> bool {
-        self.agreeing == self.live
-    }
-
-    /// The fraction of live members that agree, in 1/1000.
-    #[must_use]
-    pub fn permille(&self) -> usize {
-        self.agreeing * 1000 / self.live.max(1)
-    }
 }
 
 /// A gossip node: one protocol state machine without I/O, clock, entropy or heap.
@@ -255,156 +225,6 @@ impl<'a> Node<'a> {
     /// all are wanted. A member's record with tags of this length
     /// still leaves room in a datagram of 512 bytes.
     pub const TAGS_LEN_MAX: usize = 255;
-
-    /// Makes a node that knows nobody.
-    ///
-    /// `id` is unique in the swarm and the same after a restart; `addr` is where others reach this node. `seed` is new for
-    /// every life of every node.
-    ///
-    /// # Errors
-    /// A field of `config` or a size of `storage` that is out of its range.
-    #[expect(clippy::needless_pass_by_value, reason = "a seed is used up: a second node with it would choose alike")]
-    pub fn new(
-        id: NodeId,
-        addr: Addr,
-        config: Config,
-        storage: impl Into<Storage<'a>>,
-        seed: Seed,
-    ) -> Result<Self, ConfigError> {
-        let storage = storage.into();
-        check(&config, &storage)?;
-        let mut node = Self::assemble(id, &config, storage, &seed);
-        node.open(addr, &config)?;
-        Ok(node)
-    }
-
-    /// The same in its place, a `static` for one: a node takes some KiB, and each move of it as much of the stack.
-    ///
-    /// # Errors
-    /// As [`Node::new`].
-    #[expect(clippy::needless_pass_by_value, reason = "a seed is used up: a second node with it would choose alike")]
-    pub fn new_in<'p>(
-        place: &'p mut MaybeUninit<Self>,
-        id: NodeId,
-        addr: Addr,
-        config: Config,
-        storage: impl Into<Storage<'a>>,
-        seed: Seed,
-    ) -> Result<&'p mut Self, ConfigError> {
-        Self::build_in(place, id, addr, &config, storage.into(), &seed)
-    }
-
-    #[inline(never)]
-    fn build_in<'p>(
-        place: &'p mut MaybeUninit<Self>,
-        id: NodeId,
-        addr: Addr,
-        config: &Config,
-        storage: Storage<'a>,
-        seed: &Seed,
-    ) -> Result<&'p mut Self, ConfigError> {
-        check(config, &storage)?;
-        let node = place.write(Self::assemble(id, config, storage, seed));
-        node.open(addr, config)?;
-        Ok(node)
-    }
-
-    /// Inlined, so that it is made where it goes.
-    #[inline(always)]
-    fn assemble(id: NodeId, config: &Config, storage: Storage<'a>, seed: &Seed) -> Self {
-        let Storage {
-            members,
-            member_cells,
-            member_rows,
-            entries,
-            entry_cells,
-            entry_rows,
-            bytes,
-            sketch,
-            theirs,
-            work,
-            found,
-            open,
-            lanes,
-        } = storage;
-        let mut rng = Rng::new(seed);
-        let rank_key = Hash { h1: rng.secret(), h2: rng.secret() }.as_bytes();
-        let members = Members::new(members, member_cells, member_rows, config.swarm, rank_key);
-        #[cfg(feature = "sim")]
-        let members = members.with_samples(config.has_sample());
-        let hash = StateHash::new(config.swarm.as_bytes());
-        Self {
-            envelope: Envelope { key: config.swarm, own: id },
-            stats: Stats::default(),
-            now: Instant::ZERO,
-            lifecycle: Lifecycle::Alone,
-            members,
-            store: Store::new(entries, entry_cells, entry_rows, bytes, sketch, hash, config),
-            clock: Clock::new(config.clock_skew_max),
-            skew: Skew::default(),
-            life: rng.secret(),
-            rng,
-            root: 0,
-            prober: Prober::default(),
-            health: Health::default(),
-            paths: Paths::default(),
-            forwards: Forwards::default(),
-            foreign: Foreign::default(),
-            looked_at: Instant::ZERO,
-            pinged_at: Instant::ZERO,
-            contacts: Contacts::default(),
-            direct: Queue::new(),
-            replies: Replies::default(),
-            guests: Guests::default(),
-            receipts: Receipts::default(),
-            shedding: Sheddings::default(),
-            pulls: Pulls::default(),
-            sessions: Session::ALL,
-            exchange: Exchange::new(theirs, work, found),
-            open: Open::new(open),
-            lanes: Lanes::new(lanes),
-            first: heapless::Vec::new(),
-            wanted: Wanted::default(),
-            rounds: Rounds::new(config.gossip_interval, config.gossip_interval_max),
-            credits: Credits::new(&config.shares),
-            budget: Budget::new(config.bytes_per_second, config.datagram_len_max),
-            timers: Timers::default(),
-            floor: Floor::default(),
-            farewells: 0,
-            hopes: 0,
-            vouched: None,
-            seen: None,
-            blocked_until: Instant::ZERO,
-            heard_at: Instant::ZERO,
-            isolated: false,
-            rest: None,
-            waking: 0,
-            told: Told {
-                joined: false,
-                left: false,
-                converged: true,
-                asleep: false,
-                isolated: false,
-                quorum: true,
-                caught_up: None,
-            },
-            converged: true,
-            since: Instant::ZERO,
-            config: Settings::new(config),
-        }
-    }
-
-    /// What is in it from the start; fails if what it was given is too small for what it is to hold.
-    #[inline(never)]
-    fn open(&mut self, addr: Addr, config: &Config) -> Result<(), ConfigError> {
-        if let Err(min) = self.store.holds_largest(config) {
-            let given = self.store.bytes_len();
-            return Err(ConfigError::Capacity { table: "bytes", given, min, max: u32::MAX as usize / 2 });
-        }
-        self.members.found(self.envelope.own, addr);
-        self.root = self.table_digest(Table::Entries) as u32;
-        Ok(())
-    }
 
     /// Takes in a datagram that arrived from `from`. It is mutable since sealed datagrams are opened in place.
     ///
@@ -621,134 +441,10 @@ impl<'a> Node<'a> {
     ) -> Result<u32, PublishError> {
         self.publish_message(now, topic, bytes, options)
     }
-
-    /// The entry with this key, if it has a value.
-    #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
-        self.store.entry(self.store.find(key)?)
-    }
-
-    /// All entries whose keys begin with `prefix`, ordered by the hash of their topic and then of their key; of counters
-    /// and sets one for each part, with the key of the counter or set. A prefix that holds a `/` costs as much as its topic has entries; any other costs as much as there are entries.
-    pub fn scan<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = Entry<'s>> + use<'s, 'a> {
-        self.store.scan(prefix)
-    }
-
-    /// All members that this node knows, itself and the dead among them, in no order that means anything.
-    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
-        self.members.iter().map(|(ix, _)| self.view(ix))
-    }
-
-    /// The member with this id.
-    #[must_use]
-    pub fn member(&self, id: NodeId) -> Option<Member<'_>> {
-        self.members.find(id).map(|ix| self.view(ix))
-    }
-
-    /// How many members are alive or suspect, this node among them.
-    #[must_use]
-    pub fn live(&self) -> usize {
-        self.members.peers() + 1
-    }
-
-    /// How far the swarm agrees with this node.
-    #[must_use]
-    pub fn convergence(&self) -> Convergence {
-        let joining = self.lifecycle == Lifecycle::Joining;
-        let agreeing = if joining { 0 } else { self.members.agreeing() + 1 };
-        Convergence { live: self.live(), agreeing, root: self.root, since: self.since }
-    }
-
-    /// The live members that are not known to agree with this node, and when each last did, within 65 ms.
-    pub fn disagreeing(&self) -> impl Iterator<Item = (NodeId, Option<Instant>)> + use<'_, 'a> {
-        self.members
-            .iter()
-            .filter(|(ix, slot)| *ix != OWN && slot.is_live() && !self.members.agrees(*ix))
-            .map(|(_, slot)| (slot.id, (slot.agreed != Tick::default()).then(|| slot.agreed.instant())))
-    }
-
-    /// This node's id.
-    #[must_use]
-    pub fn id(&self) -> NodeId {
-        self.envelope.own
-    }
-
-    /// The address that this node announces.
-    #[must_use]
-    pub fn addr(&self) -> Addr {
-        self.members.get(OWN).map_or(Addr::NONE, |slot| slot.addr)
-    }
-
-    /// This node's incarnation: how often it has refuted or found an older life of itself.
-    #[must_use]
-    pub fn incarnation(&self) -> u32 {
-        self.members.get(OWN).map_or(0, |slot| slot.incarnation)
-    }
-
-    /// Where this node is in its life.
-    #[must_use]
-    pub fn lifecycle(&self) -> Lifecycle {
-        self.lifecycle
-    }
-
-    /// The configuration that the node was made with, its times as whole numbers of µs, and of seconds where they are long.
-    #[must_use]
-    pub fn config(&self) -> Config {
-        self.config.config(self.envelope.key, self.rounds.interval_max(), self.clock.skew_max())
-    }
-
-    /// The counters.
-    #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// Members in use, the dead that are remembered among them, and how many there is room for.
-    #[must_use]
-    pub fn members_used(&self) -> (usize, usize) {
-        (self.members.len(), self.members.capacity())
-    }
-
-    /// The number in this life of this node: the writer of its values and the origin of its messages.
-    #[must_use]
-    pub fn life(&self) -> u64 {
-        self.life
-    }
-
-    /// The most that topic and bytes of a message may take together. Needs feature `messages`.
-    #[cfg(feature = "messages")]
-    #[must_use]
-    pub fn message_len_max(&self) -> usize {
-        self.store.message_len_max()
-    }
-
-    /// Messages in use, and how many there is room for: a quarter of the entries. Needs feature `messages`.
-    #[cfg(feature = "messages")]
-    #[must_use]
-    pub fn messages_used(&self) -> (usize, usize) {
-        (self.store.messages_used(), self.store.messages_max())
-    }
-
-    /// Entries in use, deleted ones, tags and messages among them, and how many there is room for.
-    #[must_use]
-    pub fn entries_used(&self) -> (usize, usize) {
-        self.store.used()
-    }
-
-    /// Bytes in use by keys, values and tags, and how many there is room for.
-    #[must_use]
-    pub fn bytes_used(&self) -> (usize, usize) {
-        self.store.bytes_used()
-    }
 }
 
 /// How many errands wait for one another at most; an adapter sends after every datagram, so they hardly ever meet.
 const DIRECT_MAX: usize = 16;
-#[inline(never)]
-fn check(config: &Config, storage: &Storage<'_>) -> Result<(), ConfigError> {
-    config.validate()?;
-    storage.validate()
-}
 
 /// How many rounds of farewells a node says: at 30 % loss and fanout 3, nobody hears one in 2 of 100,000 cases.
 const FAREWELLS: u8 = 3;

@@ -9,7 +9,10 @@
 //! keeps a sixteenth of its slots for dead members, if there are any, to find a lost part of the swarm by. The
 //! application is told who gave way.
 
-use super::foreign::POSSIBLE as SAMPLES_POSSIBLE;
+mod agreement;
+mod peers;
+mod room;
+
 use super::paths::POSSIBLE as PATHS_POSSIBLE;
 use super::quorum::Tally;
 use super::slot::{Changed, Hot, MemberSlot, MemberState, Told};
@@ -225,136 +228,6 @@ impl<'a> Members<'a> {
         self.mark_changed(ix);
     }
 
-    /// Notes that a member's entries are ours, at this second.
-    pub(crate) fn level(&mut self, ix: usize, second: u32) {
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.level = slot.level.max(second);
-        }
-    }
-
-    /// The least level of all others who are remembered and have not left, the middle one (the lower of two), and the
-    /// middle one when `own` is among them. With no others all are `own`. Costs 97 looks at each member.
-    pub(crate) fn levels(&self, own: u32) -> (u32, u32, u32) {
-        match self.reaching(0) {
-            0 => (own, own, own),
-            count => (
-                self.reached_by(count, 0),
-                self.reached_by(count - (count - 1) / 2, 0),
-                self.reached_by(count + 1 - count / 2, own),
-            ),
-        }
-    }
-
-    /// The greatest level that so many reach, bit by bit; `own` is one more of them.
-    #[inline(never)]
-    fn reached_by(&self, needed: usize, own: u32) -> u32 {
-        (0..u32::BITS).rev().fold(0, |found, bit| {
-            let next = found | 1 << bit;
-            if self.reaching(next) + usize::from(own >= next) >= needed { next } else { found }
-        })
-    }
-
-    #[inline(never)]
-    fn reaching(&self, level: u32) -> usize {
-        let counts = |slot: &MemberSlot| slot.state != MemberState::Left && slot.level >= level;
-        self.iter().filter(|(ix, slot)| *ix != OWN && counts(slot)).count()
-    }
-
-    /// Our root has become another by time alone: who agreed still does, without a word.
-    pub(crate) fn age_root(&mut self, old: u32, new: u32) {
-        for slot in self.slots.iter_mut().take(self.fresh).filter(|slot| slot.in_use && slot.root == old) {
-            slot.root = new;
-        }
-    }
-
-    /// Notes a datagram of the member's own whose root says nothing.
-    pub(crate) fn hear_only(&mut self, ix: usize, now: Instant) {
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.heard = Tick::at(now).max(Tick(1));
-        }
-    }
-
-    /// A member that has another root than before is not known to agree, whatever was compared.
-    pub(crate) fn hear_root(&mut self, ix: usize, root: u32) {
-        if self.slots.get(ix).is_some_and(|slot| slot.root != root) {
-            self.disagree(ix);
-        }
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.root = root;
-        }
-    }
-
-    /// What this node and a member both want is equal.
-    pub(crate) fn agree(&mut self, ix: usize, now: Instant) {
-        let epoch = self.epoch;
-        let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.is_live()) else { return };
-        slot.agreed = Tick::at(now).max(Tick(1));
-        if slot.agreed_epoch != epoch {
-            slot.agreed_epoch = epoch;
-            self.agreeing += 1;
-        }
-    }
-
-    /// Notes a datagram of the member's own. `scoped`: not all entries are compared with it, so that different roots say
-    /// nothing.
-    pub(crate) fn hear(&mut self, ix: usize, now: Instant, own_root: u32, scoped: bool) {
-        let Some(slot) = self.slots.get_mut(ix) else { return };
-        // Zero is never.
-        slot.heard = Tick::at(now).max(Tick(1));
-        if slot.root == own_root {
-            self.agree(ix, now);
-        } else if !scoped {
-            self.disagree(ix);
-        }
-    }
-
-    /// Begins a new epoch of our own root: nobody is known to agree with it yet.
-    pub(crate) fn new_epoch(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.epoch == 0 {
-            // The numbers begin anew: nobody may seem to agree since the last time.
-            self.slots.iter_mut().for_each(|slot| slot.agreed_epoch = 0);
-            self.epoch = 1;
-        }
-        self.agreeing = 0;
-        self.uncounted = true;
-    }
-
-    /// Counts who told `own_root` before we had it. Costs one look at each peer, once in each epoch.
-    pub(crate) fn recount(&mut self, own_root: u32, now: Instant) {
-        if !core::mem::take(&mut self.uncounted) {
-            return;
-        }
-        for position in 0..self.peers {
-            let Some(ix) = self.peer(position) else { continue };
-            let epoch = self.epoch;
-            let Some(slot) = self.slots.get_mut(ix) else { continue };
-            if slot.heard != Tick::default() && slot.root == own_root && slot.agreed_epoch != epoch {
-                (slot.agreed_epoch, slot.agreed) = (epoch, Tick::at(now));
-                self.agreeing += 1;
-            }
-        }
-    }
-
-    /// How many peers told our present root.
-    pub(crate) fn agreeing(&self) -> usize {
-        self.agreeing
-    }
-
-    /// Whether this peer told our present root.
-    pub(crate) fn agrees(&self, ix: usize) -> bool {
-        self.slots.get(ix).is_some_and(|slot| slot.agreed_epoch == self.epoch)
-    }
-
-    #[inline(never)]
-    fn disagree(&mut self, ix: usize) {
-        let epoch = self.epoch;
-        if let Some(slot) = self.slots.get_mut(ix).filter(|slot| slot.agreed_epoch == epoch) {
-            slot.agreed_epoch = 0;
-            self.agreeing = self.agreeing.saturating_sub(1);
-        }
-    }
-
     /// Gives a member a deadline, or takes it away.
     pub(crate) fn set_deadline(&mut self, ix: usize, deadline: Option<Instant>) {
         match deadline {
@@ -493,11 +366,6 @@ impl<'a> Members<'a> {
         self.index.key(&self.cells, ix)
     }
 
-    /// How many peers there are: live members without this node.
-    pub(crate) fn peers(&self) -> usize {
-        self.peers
-    }
-
     /// What is counted for the quorum.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
@@ -523,44 +391,6 @@ impl<'a> Members<'a> {
         self.slots.iter_mut().take(self.fresh).for_each(|slot| slot.holds &= !bits);
     }
 
-    /// The peer at a position of the permutation.
-    pub(crate) fn peer(&self, position: usize) -> Option<usize> {
-        if position < self.peers { self.slots.get(position).map(|slot| slot.order as usize) } else { None }
-    }
-
-    /// The peer that comes next after this node in the order of the keys, which is the same in all complete tables: so
-    /// everybody is the neighbor of one. Who is suspect is not: it is looked after already. A sample has none.
-    pub(crate) fn neighbor(&self) -> Option<usize> {
-        let mut at = OWN;
-        for _ in 0..if self.sample { 0 } else { NEIGHBOR_LOOK } {
-            at = self.index.next(&self.cells, at).or_else(|| self.index.ceiling(&self.cells, Key::default()))?;
-            if self.get(at).is_some_and(|slot| slot.state == MemberState::Alive) {
-                return Some(at).filter(|at| *at != OWN);
-            }
-        }
-        None
-    }
-
-    /// Exchanges two positions of the permutation.
-    pub(crate) fn swap_peers(&mut self, a: usize, b: usize) {
-        let (Some(at_a), Some(at_b)) = (self.peer(a), self.peer(b)) else { return };
-        self.set_peer(a, at_b);
-        self.set_peer(b, at_a);
-    }
-
-    /// How many peers there are, and how many of them, at the front, the pass has been over: fewer, if there are any.
-    pub(crate) fn pass(&mut self) -> (usize, usize) {
-        if self.passed >= self.peers {
-            self.passed = 0;
-        }
-        (self.peers, self.passed)
-    }
-
-    /// The pass has been over one more.
-    pub(crate) fn pass_one(&mut self) {
-        self.passed += 1;
-    }
-
     /// Every member in use, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &MemberSlot)> {
         self.slots.iter().take(self.fresh).enumerate().filter(|(_, slot)| slot.in_use)
@@ -578,167 +408,6 @@ impl<'a> Members<'a> {
     /// How far slots have ever been in use: the bound of a walk over all of them.
     pub(crate) fn fresh(&self) -> usize {
         self.fresh
-    }
-
-    fn set_peer(&mut self, position: usize, ix: usize) {
-        if let Some(slot) = self.slots.get_mut(position) {
-            slot.order = ix as Ix;
-        }
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.position = Link::to(position);
-        }
-    }
-
-    fn join_peers(&mut self, ix: usize) {
-        if self.slots.get(ix).is_some_and(|slot| slot.position == Link::NONE) {
-            let last = self.peers;
-            self.peers += 1;
-            self.set_peer(last, ix);
-            if let (Some(greatest), Some(slot)) = (self.greatest(), self.slots.get(ix)) {
-                self.greatest = Some(greatest.max((self.rank(slot.id), ix as Ix)));
-            }
-            if self.sample {
-                // It was heard just now: the pass goes on with those who were here before.
-                self.swap_peers(last, self.passed);
-                self.passed += 1;
-            }
-        }
-    }
-
-    fn greatest(&self) -> Option<(u32, Ix)> {
-        self.greatest.filter(|_| SAMPLES_POSSIBLE)
-    }
-
-    fn leave_peers(&mut self, ix: usize) {
-        let Some(mut position) = self.slots.get(ix).and_then(|slot| slot.position.get()) else { return };
-        if position < self.passed {
-            // The gap closes among those that were passed: whoever comes last is not taken for one of them.
-            self.passed -= 1;
-            self.swap_peers(position, self.passed);
-            position = self.passed;
-        }
-        if let Some(last) = self.peer(self.peers.saturating_sub(1)) {
-            self.set_peer(position, last);
-        }
-        self.peers = self.peers.saturating_sub(1);
-        self.greatest = self.greatest().filter(|greatest| greatest.1 as usize != ix);
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.position = Link::NONE;
-        }
-    }
-
-    /// A slot that is free, or freed by forgetting the dead member that is nearest to it.
-    fn vacate(&mut self, newcomer: NodeId) -> Option<(usize, Link)> {
-        if let Some(ix) = self.free.get() {
-            self.free = self.slots.get(ix)?.tags;
-            return Some((ix, Link::NONE));
-        }
-        if self.fresh < self.slots.len() {
-            self.fresh += 1;
-            return Some((self.fresh - 1, Link::NONE));
-        }
-        let ix = match self.spare_dead() {
-            Some(ix) => ix,
-            None => self.outranked(newcomer)?,
-        };
-        self.evictions = self.evictions.saturating_add(1);
-        let sample = self.sample;
-        let orphan = self.remove(ix);
-        // Who gives way makes room for one, not for everybody.
-        self.sample = sample;
-        self.free = self.slots.get(ix)?.tags;
-        Some((ix, orphan))
-    }
-
-    /// Whether a slot is free, or a dead member's that need not be kept.
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.get().is_some() || self.fresh < self.slots.len() || self.spare_dead().is_some()
-    }
-
-    /// Whether somebody is suspect: that one's deadline comes before those of the dead.
-    pub(crate) fn has_suspects(&self) -> bool {
-        let first = self.deadlines.first_of(&self.rows, &|_| true).and_then(|ix| self.slots.get(ix));
-        first.is_some_and(|slot| slot.state == MemberState::Suspect)
-    }
-
-    /// Whether a slot is free, or would be freed for this one.
-    pub(crate) fn admits(&mut self, id: NodeId) -> bool {
-        self.has_room() || self.outranked(id).is_some()
-    }
-
-    /// The dead member that is nearest to being forgotten, if there are more of them than a sample keeps.
-    fn spare_dead(&self) -> Option<usize> {
-        let dead = self.index.len().saturating_sub(self.peers + 1);
-        let kept = if self.sample { self.slots.len() / DEAD_KEPT_PART } else { 0 };
-        // Deadlines are of suspects and of those to be forgotten.
-        let gone = |ix: usize| self.slots.get(ix).is_some_and(|slot| !slot.is_live());
-        if dead > kept { self.deadlines.first_of(&self.rows, &gone) } else { None }
-    }
-
-    /// How many members gave way since the last call.
-    pub(crate) fn take_evictions(&mut self) -> u32 {
-        core::mem::take(&mut self.evictions)
-    }
-
-    /// As one that was built with samples, or without.
-    #[cfg(feature = "sim")]
-    pub(crate) fn with_samples(self, samples: bool) -> Self {
-        Self { samples, ..self }
-    }
-
-    /// The peer with the greatest rank of those that were looked at since the last one gave way, if the newcomer's is
-    /// lower. Each candidate sets off a few looks, which go round: what strangers send costs the same in a table of any size.
-    fn outranked(&mut self, newcomer: NodeId) -> Option<usize> {
-        #[cfg(feature = "sim")]
-        let samples = self.samples;
-        #[cfg(not(feature = "sim"))]
-        let samples = SAMPLES_POSSIBLE;
-        if !samples {
-            self.sample = true;
-            return None;
-        }
-        if !core::mem::replace(&mut self.sample, true) {
-            // Whom a sample holds is no news for the others.
-            for ix in OWN + 1..self.fresh {
-                if self.slots.get(ix).is_some_and(|slot| slot.state == MemberState::Alive) {
-                    self.heat(ix, 0);
-                }
-            }
-        }
-        let era = self.era();
-        self.candidates = self.candidates.wrapping_add(1);
-        if self.era() != era {
-            self.greatest = None;
-        }
-        for look in 0..RANK_LOOKS {
-            let position = self.candidates.wrapping_mul(RANK_LOOKS).wrapping_add(look) as usize % self.peers.max(1);
-            let ix = self.peer(position)?;
-            let rank = (self.rank(self.slots.get(ix)?.id), ix as Ix);
-            self.greatest = self.greatest.max(Some(rank));
-        }
-        self.greatest.filter(|greatest| self.rank(newcomer) < greatest.0).map(|greatest| greatest.1 as usize)
-    }
-
-    /// How often the ranks were drawn anew: each time after as many candidates as there are slots.
-    fn era(&self) -> u32 {
-        self.candidates / self.slots.len().max(ERA_MIN) as u32
-    }
-
-    fn rank(&self, id: NodeId) -> u32 {
-        hash(&self.rank_key, &[&(id.0 ^ u64::from(self.era()) << 32).to_le_bytes()]).h1 as u32
-    }
-
-    /// Whether the table is a sample of a swarm that is larger than it.
-    pub(crate) fn is_sample(&self) -> bool {
-        self.sample
-    }
-
-    fn release(&mut self, ix: usize) {
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.clear();
-            slot.tags = self.free;
-            self.free = Link::to(ix);
-        }
     }
 
     /// The key of a member, be it known or not.
@@ -760,13 +429,5 @@ impl<'a> Members<'a> {
     }
 }
 
-/// For how many candidates ranks hold at least, so that few slots do not change hands all the time: a guess.
-const ERA_MIN: usize = 32;
-/// How many ranks are looked at for each candidate: eight times all of them in an era.
-const RANK_LOOKS: u32 = 8;
-/// How many members are looked at for one that is alive: a guess that bounds the call.
-const NEIGHBOR_LOOK: usize = 16;
 /// Who gave way waits to be told: beyond this many the application is told to read anew. A guess: it polls often.
 const EVICTED_MAX: usize = 4;
-/// The part of a sample that dead members keep: enough to find a lost half by, too few to make the sample smaller.
-const DEAD_KEPT_PART: usize = 16;

@@ -24,6 +24,7 @@ mod messages;
 mod news;
 mod parts;
 mod record;
+mod room;
 mod saved;
 mod slot;
 mod store;

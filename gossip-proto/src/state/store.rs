@@ -20,7 +20,7 @@ use super::{join, merge, parts};
 use crate::config::{Config, Merge};
 use crate::error::PutError;
 use crate::node::Node;
-use crate::slab::arena::{Arena, Loc};
+use crate::slab::arena::Arena;
 use crate::slab::deadline::{Deadlines, Row};
 use crate::slab::index::{Cells, Index, Item, Key};
 use crate::slab::list::List;
@@ -48,9 +48,9 @@ pub(crate) struct Store<'a> {
     pub(super) ages: Ages,
     pub(super) hot: List<Hot>,
     pub(super) changed: List<Changed>,
-    free: List<Free>,
+    pub(super) free: List<Free>,
     /// Slots from here on were never used.
-    fresh: Ix,
+    pub(super) fresh: Ix,
     /// Slots in use by blobs, and what these cost in the arena.
     pub(super) blobs: Ix,
     pub(super) blob_bytes: u32,
@@ -477,93 +477,6 @@ impl<'a> Store<'a> {
         true
     }
 
-    /// Makes the bytes of a slot longer and keeps what they are; if it cannot, nothing changed.
-    pub(super) fn grow(&mut self, slot: usize, loc: Loc, len: usize) -> bool {
-        if self.arena.resize(&mut self.bytes, loc, len) {
-            return true;
-        }
-        // The old bytes may move while the new ones are placed, and are found by their slot.
-        let Some(to) = self.alloc(slot, len) else { return false };
-        let Some(from) = self.slots.get_mut(slot).and_then(|slot| slot.loc.replace(to)) else { return false };
-        self.copy(from, 0, to, 0, usize::MAX);
-        self.arena.free(&mut self.bytes, from);
-        true
-    }
-
-    /// Copies up to `len` bytes from one record to another.
-    pub(super) fn copy(&mut self, from: Loc, from_at: usize, to: Loc, to_at: usize, len: usize) {
-        let len = len.min(self.arena.get(&self.bytes, from).len().saturating_sub(from_at));
-        let mut chunk = [0; 64];
-        for start in (0..len).step_by(chunk.len()) {
-            let chunk = chunk.get_mut(..(len - start).min(64)).unwrap_or_default();
-            let old = self.arena.get(&self.bytes, from).get(from_at + start..).unwrap_or(&[]);
-            chunk.iter_mut().zip(old).for_each(|(to, from)| *to = *from);
-            let new = self.arena.get_mut(&mut self.bytes, to).get_mut(to_at + start..).unwrap_or_default();
-            new.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        }
-    }
-
-    /// Makes the bytes of a slot `len` long, of unspecified content; if it cannot, nothing changed.
-    pub(super) fn reserve(&mut self, slot: usize, len: usize) -> bool {
-        if let Some(loc) = self.slots.get(slot).and_then(|slot| slot.loc) {
-            if self.arena.resize(&mut self.bytes, loc, len) {
-                return true;
-            }
-            let old = Arena::cost(self.arena.get(&self.bytes, loc).len());
-            if !self.arena.takes(len, old) {
-                return false;
-            }
-            self.free_bytes(slot);
-        }
-        let loc = self.alloc(slot, len);
-        if let Some(slot) = self.slots.get_mut(slot) {
-            slot.loc = loc;
-        }
-        loc.is_some()
-    }
-
-    pub(super) fn alloc(&mut self, slot: usize, len: usize) -> Option<Loc> {
-        let slots = &mut self.slots;
-        self.arena.alloc(&mut self.bytes, slot as u32, len, &mut |owner, loc| {
-            if let Some(slot) = slots.get_mut(owner as usize) {
-                slot.loc = Some(loc);
-            }
-        })
-    }
-
-    pub(super) fn free_bytes(&mut self, slot: usize) {
-        if let Some(loc) = self.slots.get_mut(slot).and_then(|slot| slot.loc.take()) {
-            self.arena.free(&mut self.bytes, loc);
-        }
-    }
-
-    /// A free slot: one that was used before, else one that never was.
-    pub(super) fn take_slot(&mut self) -> Option<usize> {
-        if let Some(slot) = self.free.pop_front(&mut self.slots) {
-            return Some(slot);
-        }
-        let slot = self.fresh as usize;
-        (slot < self.capacity()).then(|| {
-            self.fresh += 1;
-            slot
-        })
-    }
-
-    pub(super) fn has_slot(&self) -> bool {
-        self.free.first().is_some() || (self.fresh as usize) < self.capacity()
-    }
-
-    /// Makes a slot free that is not in the index and has no bytes any more.
-    pub(super) fn give_slot(&mut self, slot: usize) {
-        self.hot.remove(&mut self.slots, slot);
-        self.changed.remove(&mut self.slots, slot);
-        self.deadlines.clear(&mut self.rows, &mut self.slots, slot);
-        if let Some(slot) = self.slots.get_mut(slot) {
-            *slot = EntrySlot::default();
-        }
-        self.free.push_front(&mut self.slots, slot);
-    }
-
     /// The slot of a key whose place in the index is known.
     pub(super) fn locate(&self, name: Key, key: &[u8]) -> Result<Option<usize>, Collision> {
         match self.index.get(&self.cells, name) {
@@ -572,20 +485,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    pub(super) fn record_mut(&mut self, slot: usize) -> &mut [u8] {
-        match self.slots.get(slot).and_then(|slot| slot.loc) {
-            Some(loc) => self.arena.get_mut(&mut self.bytes, loc),
-            None => &mut [],
-        }
-    }
-
     pub(super) fn has(&self, slot: usize, flag: Flag) -> bool {
         self.slots.get(slot).is_some_and(|slot| slot.has(flag))
-    }
-
-    /// How many slots there are: every table brings one row for each.
-    pub(super) fn capacity(&self) -> usize {
-        self.slots.len().min(self.cells.len()).min(self.rows.len())
     }
 
     pub(super) fn fits(&self, key: &[u8], value: Option<&[u8]>, kind: Kind) -> bool {

@@ -515,13 +515,13 @@ fn what_a_build_lacks_is_read_past() {
     for (message, bytes) in lacking {
         let mut bytes = hex(&bytes);
         let len = bytes.len();
-        assert!((1..len).all(|len| codec::skipped(&bytes[..len]).is_none()), "{message:?}");
+        assert!((1..len).all(|len| codec::layout::skipped(&bytes[..len]).is_none()), "{message:?}");
         bytes.extend([0xff; 3]);
-        assert_eq!(codec::skipped(&bytes), Some(len), "{message:?}");
+        assert_eq!(codec::layout::skipped(&bytes), Some(len), "{message:?}");
         count += 1;
     }
     assert!(count >= 16);
     for unknown in ["1e", "1c 08 00", "1c 8002 00", "1d 04 00", "1d 8002 00"] {
-        assert_eq!(codec::skipped(&hex(unknown)), None, "{unknown}");
+        assert_eq!(codec::layout::skipped(&hex(unknown)), None, "{unknown}");
     }
 }
