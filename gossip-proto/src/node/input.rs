@@ -153,6 +153,7 @@ impl Node<'_> {
             self.drop_tags(orphan);
             // That a sample holds somebody now says nothing of that one.
             self.member_changed(now, ix, !self.members.is_sample());
+            self.ask_for_record(ix);
             self.settle_in(now, ix, header.root);
             return Some((ix, true));
         };

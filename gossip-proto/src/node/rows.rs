@@ -65,6 +65,7 @@ impl Node<'_> {
             let _ = filling.push(&Message::Root { table, digest }, false, usize::MAX);
         }
         self.push_apart(filling);
+        self.push_record_asked(filling);
     }
 
     /// Writes as much of a row as fits.
@@ -250,7 +251,7 @@ impl Node<'_> {
 
     /// Writes what we hold under `whole`: a list if it is short, else the digests of its parts at `at`, or where they part.
     #[inline(never)]
-    fn push_part(
+    pub(super) fn push_part(
         &self,
         filling: &mut Filling<'_>,
         (table, whole, at): (Table, Prefix, Option<Prefix>),

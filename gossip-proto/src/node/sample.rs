@@ -8,10 +8,13 @@
 //! same, calls itself a sample, and passes on no news of those whom it does not hold.
 
 use super::input::Context;
+use super::output::Filling;
 use super::{Errand, Node};
 use crate::addr::{Addr, NodeId};
+use crate::repair::Task;
+use crate::slab::index::{Key, Prefix};
 use crate::time::Instant;
-use crate::wire::{self, MemberItem, Message};
+use crate::wire::{self, MemberItem, Message, Table};
 
 impl Node<'_> {
     /// By which number somebody without a slot is answered, if there is a place for one more.
@@ -132,6 +135,28 @@ impl Node<'_> {
             self.errand(&addr, None, Errand::Ping(GREETING));
         }
         true
+    }
+
+    /// Somebody was taken in who has but answered: tags, and the topics that it wants, are in its record, which no comparison
+    /// of tables brings where they are samples. It is asked whether that is another one than a record without tags.
+    pub(super) fn ask_for_record(&mut self, ix: usize) {
+        if let Some(whole) = self.record_place(ix) {
+            self.owe(Some(ix), Table::Members, Task::Digests, whole, Key::BITS);
+        }
+    }
+
+    /// The same in a round, as long as there are no tags: question or answer may have been lost.
+    pub(super) fn push_record_asked(&self, filling: &mut Filling<'_>) {
+        let untagged = |ix: &usize| self.members.get(*ix).is_some_and(|slot| slot.tags_version == 0);
+        if let Some(whole) = filling.to.slot.filter(untagged).and_then(|ix| self.record_place(ix)) {
+            self.push_part(filling, (Table::Members, whole, None), self.salt() as u8, usize::MAX);
+        }
+    }
+
+    /// The part of the table that is a member's record, if it is worth 19 bytes to ask: not where nobody seems to have tags.
+    fn record_place(&self, ix: usize) -> Option<Prefix> {
+        let asks = self.config.has_sample() && self.members.is_sample() && self.store.keeps_blobs();
+        asks.then(|| Prefix::of(self.members.key_of(ix), Key::BITS))
     }
 
     /// Somebody has joined here and is in this sample: that is news for the other samples.

@@ -40,6 +40,11 @@ impl Store<'_> {
         Some(slot)
     }
 
+    /// Whether there are any.
+    pub(crate) fn keeps_blobs(&self) -> bool {
+        self.blobs > 0
+    }
+
     /// The bytes of a blob; empty if there is none in this slot.
     pub(crate) fn blob(&self, slot: usize) -> &[u8] {
         let slot = self.slots.get(slot).filter(|slot| slot.has(Flag::Blob));

@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use gossip_proto::sim::{Happening, Network, Setup};
+use gossip_proto::sim::{Faults, Happening, Network, Setup};
 use gossip_proto::{Addr, Config, Event, Instant, MemberChange, Memory, Node, NodeId, PutOptions, Seed};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -215,6 +215,34 @@ fn a_table_that_lacks_a_slot_comes_to_rest() {
             println!("{slots:?} {victim:?}: {asked} questions, {bytes:.1} B/node-s");
             assert!(asked < 70, "{slots:?}, {victim:?}: {asked} questions in 10 min");
             assert!(bytes < 66.0, "{slots:?}, {victim:?}: {bytes} B per node-second");
+        }
+    }
+}
+
+/// Whom a sample takes in has but answered: its tags are asked for, and few stay unknown at 10 % loss.
+#[test]
+fn tags_of_those_in_a_sample_are_known() {
+    for seed in 0..4 {
+        let mut net = Network::new(seed);
+        net.set_faults(Faults::loss(100_000));
+        for node in 0..64 {
+            net.add(Setup::new(Config::lan("sample")).capacity(20, 128, 1 << 14));
+            net.with(node, |node, now| node.set_tags(now, [("role", "worker")])).unwrap();
+            if node > 0 {
+                net.join(node, 0);
+            }
+        }
+        for minute in 1..=6 {
+            net.run_for(60 * SECOND);
+            let (mut held, mut known) = (0, 0);
+            for node in 0..64 {
+                let others = net.node(node).unwrap().members().filter(|member| net.index_of(member.id) != Some(node));
+                for member in others.filter(|member| member.state.is_live()) {
+                    held += 1;
+                    known += usize::from(member.tag("role") == Some("worker"));
+                }
+            }
+            assert!(known * 100 >= held * 80, "seed {seed}, minute {minute}: of {held} the tags of {known} are known");
         }
     }
 }

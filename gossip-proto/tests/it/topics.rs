@@ -336,3 +336,39 @@ fn few_takers_of_many() {
     nobody_else(&net, &[takers[0], takers[1], takers[2], 100], &published);
     println!("{nodes} nodes: told after {worst:?} at most, who subscribes after {late:?}");
 }
+
+/// A swarm that is larger than its tables, at 20 % loss: a quarter of it wants a topic, and those who do share its entries
+/// though each holds but few of the others. `EVERY=8 … topics::takers_in_samples -- --nocapture` has an eighth in its place.
+#[test]
+fn takers_in_samples_share_entries() {
+    let every = std::env::var("EVERY").map_or(4, |n| n.parse().unwrap());
+    let mut waits = Vec::new();
+    for seed in 0..8 {
+        let mut net = Network::new(seed);
+        net.set_faults(Faults::loss(200_000));
+        for node in 0..NODES {
+            let it = net.add(Setup::new(Config::lan("topics")).capacity(20, 512, 1 << 16));
+            subscribe(&mut net, it, if node % every == 3 { &["t"] } else { &["other"] });
+            if node > 0 {
+                net.join(it, 0);
+            }
+        }
+        net.run_for(120 * SECOND);
+        let takers: Vec<usize> = (0..NODES).filter(|node| node % every == 3).collect();
+        for turn in 0..10u8 {
+            let key = [b't', b'/', turn];
+            let from = takers[usize::from(turn) % takers.len()];
+            net.with(from, |node, now| node.put(now, &key, &[turn; 100], PutOptions::new())).unwrap();
+            let begin = net.now();
+            let all = |net: &mut Network| takers.iter().all(|node| net.node(*node).unwrap().get(&key).is_some());
+            assert!(net.run_to(180 * SECOND, all), "seed {seed}: not all have {key:?}");
+            waits.push(net.now() - begin);
+        }
+        let held = |node: &usize| net.node(*node).unwrap().scan(b"t/").next().is_some();
+        assert_eq!((0..NODES).filter(held).collect::<Vec<_>>(), takers, "seed {seed}: who does not want it holds some");
+    }
+    waits.sort();
+    let (median, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("all have them after {median:?} in the median, {most:?} at most");
+    assert!(median < 10 * SECOND, "{median:?}");
+}
