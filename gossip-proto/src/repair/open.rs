@@ -169,7 +169,8 @@ const CLOSER: u8 = SENT - 1;
 /// One in so many that gave no answer is by chance; and so few are asked about often.
 const FEW: usize = 8;
 /// How often it is asked at once about parts that differ. At 30 % loss each way, one of three comes and is answered in 87 of 100
-/// cases: half the messages for 1,000 differences, and half as many bytes again, as if each was asked once.
+/// cases: 300 and 1,000 differences take 21 and 28 messages in place of 35 and 38, and 1.6 times the bytes, of asking once where
+/// they are many.
 const TIMES: u8 = 3;
 /// Where more of the sixteen differ, their digests together take less than their lists.
 const SPARSE: u32 = 11;

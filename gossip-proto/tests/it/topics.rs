@@ -337,24 +337,31 @@ fn few_takers_of_many() {
     println!("{nodes} nodes: told after {worst:?} at most, who subscribes after {late:?}");
 }
 
-/// A swarm that is larger than its tables, at 20 % loss: a quarter of it wants a topic, and those who do share its entries
-/// though each holds but few of the others. `EVERY=8 … topics::takers_in_samples -- --nocapture` has an eighth in its place.
+/// A swarm that is larger than its tables, at `LOSS` ppm: those of whom one in `EVERY` is want a topic, and each holds but few of
+/// the others.
+fn samples(seed: u64, loss: u32) -> (Network, Vec<usize>) {
+    let number = |name: &str, or: u32| std::env::var(name).map_or(or, |n| n.parse().unwrap());
+    let (every, loss) = (number("EVERY", 4) as usize, number("LOSS", loss));
+    let mut net = Network::new(seed);
+    net.set_faults(Faults::loss(loss));
+    for node in 0..NODES {
+        let it = net.add(Setup::new(Config::lan("topics")).capacity(20, 512, 1 << 16));
+        subscribe(&mut net, it, if node % every == 3 { &["t"] } else { &["other"] });
+        if node > 0 {
+            net.join(it, 0);
+        }
+    }
+    net.run_for(120 * SECOND);
+    net.log_events(true);
+    (net, (0..NODES).filter(|node| node % every == 3).collect())
+}
+
+/// `EVERY=8 LOSS=50000 … topics::takers_in_samples -- --nocapture` has an eighth and 5 % in place of a quarter and 20 %.
 #[test]
 fn takers_in_samples_share_entries() {
-    let every = std::env::var("EVERY").map_or(4, |n| n.parse().unwrap());
     let mut waits = Vec::new();
     for seed in 0..8 {
-        let mut net = Network::new(seed);
-        net.set_faults(Faults::loss(200_000));
-        for node in 0..NODES {
-            let it = net.add(Setup::new(Config::lan("topics")).capacity(20, 512, 1 << 16));
-            subscribe(&mut net, it, if node % every == 3 { &["t"] } else { &["other"] });
-            if node > 0 {
-                net.join(it, 0);
-            }
-        }
-        net.run_for(120 * SECOND);
-        let takers: Vec<usize> = (0..NODES).filter(|node| node % every == 3).collect();
+        let (mut net, takers) = samples(seed, 200_000);
         for turn in 0..10u8 {
             let key = [b't', b'/', turn];
             let from = takers[usize::from(turn) % takers.len()];
@@ -371,4 +378,27 @@ fn takers_in_samples_share_entries() {
     let (median, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     println!("all have them after {median:?} in the median, {most:?} at most");
     assert!(median < 10 * SECOND, "{median:?}");
+}
+
+/// How long messages take, in the same swarms: `EVERY=8 LOSS=50000 … topics::messages_in_samples -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn messages_in_samples() {
+    let mut waits = Vec::new();
+    for seed in 0..8 {
+        let (mut net, takers) = samples(seed, 50_000);
+        let mut published = BTreeSet::new();
+        for turn in 0..10 {
+            published.insert(publish(&mut net, takers[turn % takers.len()], "t", &[7; 100], 900));
+            let begin = net.now();
+            let all =
+                |net: &mut Network| takers.iter().all(|node| told_to(net, *node) == for_node(net, *node, &published));
+            waits.push(if net.run_to(300 * SECOND, all) { net.now() - begin } else { Duration::MAX });
+        }
+        nobody_else(&net, &takers, &published);
+    }
+    waits.sort();
+    let late = waits.iter().filter(|wait| **wait == Duration::MAX).count();
+    let most = waits[waits.len() - 1 - late];
+    println!("told after {:?} in the median, {most:?} at most; {late} of {} not within 300 s", waits[40], waits.len());
 }
